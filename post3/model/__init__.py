@@ -1,0 +1,1 @@
+"""Meaning: frozen dataclasses and pure functions; no I/O, no HTTP."""

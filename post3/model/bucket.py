@@ -1,0 +1,41 @@
+"""What a bucket is, and which version ids its objects get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from post3.model.object import NEW_VERSION, NULL_VERSION
+from post3.model.tree import Tree
+
+VersioningStatus = Literal["", "Enabled", "Suspended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket as it was when it was loaded."""
+
+    id: str
+    """Given by the store; a bucket made again is another bucket."""
+    name: str
+    owner: str
+    created: datetime
+    revision: int = 1
+    """One more at every change; statements compare it (StaleBucket)."""
+    region: str = ""
+    """The LocationConstraint that it was made with; empty is us-east-1."""
+    configurations: Mapping[str, Tree] = field(default_factory=dict)
+    """Documents by subresource: "versioning" -> {"Status": "Enabled"}."""
+
+    @property
+    def versioning(self) -> VersioningStatus:
+        """Empty when versioning was never set."""
+        status = self.configurations.get("versioning", {}).get("Status")
+        return status if status in ("Enabled", "Suspended") else ""
+
+    @property
+    def version_to_put(self) -> str:
+        """The version id that a put asks the store for."""
+        return NEW_VERSION if self.versioning == "Enabled" else NULL_VERSION

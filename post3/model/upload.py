@@ -1,0 +1,35 @@
+"""What a multipart upload is until it is completed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from post3.model.object import NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """All that the object will have, and the version id once completed."""
+
+    bucket: str
+    key: str
+    upload_id: str
+    """Sorts by birth: the order of ListMultipartUploads."""
+    initiated: datetime
+    owner: str
+    content: str = ""
+    """What its object's content will be. Set by the backend."""
+    storage_class: str = "STANDARD"
+    headers: Mapping[str, str] = NOTHING
+    metadata: Mapping[str, str] = NOTHING
+    checksum_algorithm: str = ""
+    checksum_type: str = ""
+    version_id: str | None = None
+    """Set when completed: a completed upload stays known, so that a repeated Complete answers the same."""
+
+
+def upload_id_at(microseconds: int, random: str) -> str:
+    """An upload id that sorts by the time of its making; random is 16 hexadecimal digits."""
+    return f"{microseconds:016x}{random}"

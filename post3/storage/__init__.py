@@ -1,0 +1,1 @@
+"""Keeping: the protocol that every store fulfils, and the stores."""
