@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from post3.model.object import NEW_VERSION, NULL_VERSION
 from post3.model.tree import Tree
 
 VersioningStatus = Literal["", "Enabled", "Suspended"]
+VERSIONING_STATES: Final[Mapping[str, VersioningStatus]] = {"Enabled": "Enabled", "Suspended": "Suspended"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Bucket:
     def versioning(self) -> VersioningStatus:
         """Empty when versioning was never set."""
         status = self.configurations.get("versioning", {}).get("Status")
-        return status if status in ("Enabled", "Suspended") else ""
+        return VERSIONING_STATES.get(str(status), "")
 
     @property
     def version_to_put(self) -> str:

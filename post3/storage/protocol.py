@@ -48,7 +48,7 @@ class Buckets(Protocol):
     """Buckets and their configurations."""
 
     async def create_bucket(self, bucket: Bucket) -> Bucket:
-        """Create it; the store gives `id` and `revision`. Raises BucketAlreadyExists, atomically, when the name is taken."""
+        """Create it; the store gives `id` and `revision`. Raises BucketAlreadyExists when the name is taken."""
 
     async def get_bucket(self, name: str) -> Bucket:
         """The bucket as it is now. Raises NoSuchBucket."""
