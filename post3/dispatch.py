@@ -1,0 +1,129 @@
+"""One request from its address to its answer: resolve, admit, load the bucket, call the operation, tell errors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Final
+
+from post3.auth.access import Admission
+from post3.errors import AccessDenied, InternalError, NoSuchBucket, S3Error, StaleBucket
+from post3.model.bucket import Bucket
+from post3.model.identity import ROOT
+from post3.operations import OPERATIONS
+from post3.operations.unsupported import refuse_unsupported_headers
+from post3.s3.call import Call
+from post3.s3.message import Request, Response, error_response
+from post3.s3.router import Operation, Router
+from post3.s3.xml import DECLARATION
+from post3.storage.protocol import Backend
+
+logger = logging.getLogger("post3")
+
+PATIENCE: Final = 5.0
+"""Seconds of silence that a slow operation allows itself before it sends white space, and between two of those."""
+MAX_KEPT_BUCKETS: Final = 10_000
+MAX_TRIES: Final = 5
+"""How often a request is handled again because its bucket changed under it."""
+
+
+class Dispatcher:
+    """Everything between a parsed request and its answer."""
+
+    def __init__(self, backend: Backend, admission: Admission) -> None:
+        self._backend = backend
+        self._admission = admission
+        self._router = Router(OPERATIONS)
+        self._buckets: dict[str, Bucket] = {}
+
+    async def handle(self, request: Request) -> Response:
+        """The answer, whatever happens; never raises but for cancellation."""
+        try:
+            response = await self._answer(request)
+        except S3Error as error:
+            response = self._refusal(request, error)
+        except Exception as error:
+            response = self._refusal(request, self._internal(request, error))
+        response.headers["x-amz-request-id"] = request.id
+        return response
+
+    async def _answer(self, request: Request) -> Response:
+        self._admission.check(request.headers)
+        operation = self._router.resolve(request)
+        refuse_unsupported_headers(request.headers)
+        if operation.is_slow:
+            return await self._patiently(request, operation)
+        return await self._call(request, operation)
+
+    async def _call(self, request: Request, operation: Operation) -> Response:
+        name = request.address.bucket
+        for _ in range(MAX_TRIES):
+            bucket = await self._bucket(operation, name)
+            call = Call(request, operation, ROOT, self._backend, bucket)
+            try:
+                return await operation.handler(call)
+            except (StaleBucket, NoSuchBucket) as error:
+                # What was kept is no longer so. When it was just loaded, or the body is gone, there is nothing to repeat.
+                kept = self._buckets.pop(name, None)
+                if kept is None or call.body_begun:
+                    raise
+                logger.debug("%s met an older bucket: %s", operation.name, error)
+        raise StaleBucket(BucketName=name)
+
+    async def _bucket(self, operation: Operation, name: str) -> Bucket | None:
+        """The bucket; operations on objects may use the one kept, as each of their statements checks that it is current."""
+        if not operation.loads_bucket:
+            return None
+        kept = self._buckets.get(name) if operation.level == "object" else None
+        if kept is not None:
+            return kept
+        bucket = await self._backend.get_bucket(name)
+        if len(self._buckets) >= MAX_KEPT_BUCKETS:
+            self._buckets.clear()
+        self._buckets[name] = bucket
+        return bucket
+
+    async def _patiently(self, request: Request, operation: Operation) -> Response:
+        """The answer itself when it is soon there; else 200 at once, white space, and then the answer or the error.
+
+        The work goes on when the client goes away: what it asked for may be half done.
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
+        """
+        work = asyncio.ensure_future(self._call(request, operation))
+        done, _ = await asyncio.wait({work}, timeout=PATIENCE)
+        if done:
+            return work.result()
+        return Response(200, {"content-type": "application/xml"}, self._while_waiting(request, work))
+
+    async def _while_waiting(self, request: Request, work: asyncio.Future[Response]) -> AsyncIterator[bytes]:
+        yield DECLARATION
+        while not (await asyncio.wait({work}, timeout=PATIENCE))[0]:
+            yield b" "
+        try:
+            response = work.result()
+        except S3Error as error:
+            response = self._refusal(request, error)
+        except Exception as error:
+            response = self._refusal(request, self._internal(request, error))
+        if isinstance(response.body, bytes):
+            yield response.body.removeprefix(DECLARATION)
+
+    @staticmethod
+    def _refusal(request: Request, error: S3Error) -> Response:
+        return error_response(error, request.id, request.path)
+
+    @staticmethod
+    def _internal(request: Request, error: Exception) -> S3Error:
+        logger.error("request %s (%s %s) failed", request.id, request.method, request.path, exc_info=error)
+        return InternalError()
+
+
+def check_expected_owner(call: Call) -> None:
+    """Refuse a bucket that is not whose the client thinks it is.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
+    """
+    expected = call.headers.get("x-amz-expected-bucket-owner")
+    if expected is not None and expected != call.bucket.owner:
+        raise AccessDenied

@@ -1,0 +1,39 @@
+"""What a bucket and a key may be called.
+
+Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html,
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from post3.errors import InvalidBucketName, KeyTooLongError
+
+MAX_KEY: Final = 1024
+"""Bytes of UTF-8."""
+
+_BUCKET: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{1,61})[a-z0-9]", re.ASCII)
+_ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
+_RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_SUFFIXES: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+
+
+def check_bucket_name(name: str) -> None:
+    """Raise InvalidBucketName for a name that a new bucket may not have."""
+    wrong = (
+        not _BUCKET.fullmatch(name)
+        or any(pair in name for pair in ("..", ".-", "-."))
+        or _ADDRESS.fullmatch(name)
+        or name.startswith(_RESERVED_PREFIXES)
+        or name.endswith(_RESERVED_SUFFIXES)
+    )
+    if wrong:
+        raise InvalidBucketName(BucketName=name)
+
+
+def check_key(key: str) -> None:
+    """Raise KeyTooLongError for a key of more than 1,024 bytes."""
+    if len(key) * 4 > MAX_KEY and len(key.encode()) > MAX_KEY:
+        raise KeyTooLongError(Size=len(key.encode()), MaxSizeAllowed=MAX_KEY)

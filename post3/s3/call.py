@@ -1,0 +1,115 @@
+"""All that a handler is given: the request, who asks, and the bucket, loaded and authorised."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from post3.errors import InvalidArgument, MissingContentLength, NoSuchBucket, StaleBucket
+from post3.model.bucket import Bucket
+from post3.model.identity import Identity
+from post3.model.object import ObjectVersion
+from post3.model.tree import Tree
+from post3.s3.body import MAX_DOCUMENT, Body, read_document
+from post3.s3.message import Request
+from post3.s3.router import Operation
+from post3.s3.xml import parse
+from post3.storage.protocol import Backend
+
+T = TypeVar("T")
+MAX_REPEATS = 10
+"""How often a change is tried again against a bucket that changes under it."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request for one operation."""
+
+    request: Request
+    operation: Operation
+    identity: Identity
+    backend: Backend
+    loaded: Bucket | None
+    """None for the operations that work on no existing bucket."""
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket that the path names."""
+        if self.loaded is None:
+            raise NoSuchBucket(BucketName=self.request.address.bucket)
+        return self.loaded
+
+    @property
+    def key(self) -> str:
+        """The key that the path names."""
+        return self.request.address.key
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query's decoded names and values."""
+        return self.request.query
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The request's headers, by lower-case name."""
+        return self.request.headers
+
+    @property
+    def version_id(self) -> str | None:
+        """The version asked for; None for the current one. Raises InvalidArgument for an empty one."""
+        version_id = self.query.get("versionId")
+        if version_id is not None and not version_id:
+            raise InvalidArgument("Version id cannot be the empty string", ArgumentName="versionId", ArgumentValue="")
+        return version_id
+
+    @property
+    def now(self) -> datetime:
+        """The server's clock, in UTC. What decides anything comes from the store's clock."""
+        return datetime.now(UTC)
+
+    async def version(self) -> ObjectVersion:
+        """The version that the path and versionId name, even if it is a delete marker."""
+        return await self.backend.get_version(self.bucket, self.key, self.version_id)
+
+    def body(self, *algorithms: str) -> Body:
+        """The request's bytes as verified blocks, with these checksums computed beside those that the client sent."""
+        return Body(self.request, algorithms)
+
+    async def document(self, root: str, limit: int = MAX_DOCUMENT) -> Tree:
+        """The request's XML, bounded, its digests checked. Raises MalformedXML, also for an empty body."""
+        return parse(await read_document(self.request, limit), root)
+
+    def int_parameter(self, name: str, default: int, low: int, high: int) -> int:
+        """A whole number from the query, cut to `high`. Raises InvalidArgument for what is none, or below `low`."""
+        text = self.query.get(name, "")
+        if not text:
+            return default
+        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 10) or int(text) < low:
+            raise InvalidArgument(
+                f"Argument {name} must be an integer between {low} and 2147483647",
+                ArgumentName=name,
+                ArgumentValue=text,
+            )
+        return min(int(text), high)
+
+    async def commit(self, step: Callable[[Bucket], Awaitable[T]]) -> T:
+        """Run the last step of a change; once more with the bucket as it is now when it changed meanwhile.
+
+        A body that is already stored is thus not asked for again. Raises NoSuchBucket when the bucket is another by now.
+        """
+        for _ in range(MAX_REPEATS):
+            try:
+                return await step(self.bucket)
+            except StaleBucket:
+                fresh = await self.backend.get_bucket(self.bucket.name)
+                if fresh.id != self.bucket.id:
+                    raise NoSuchBucket(BucketName=fresh.name) from None
+                self.loaded = fresh
+        raise StaleBucket(BucketName=self.bucket.name)
+
+    def require_length(self) -> None:
+        """Raise MissingContentLength unless the request says how long its body is, or sends it in chunks."""
+        if "content-length" not in self.headers and "transfer-encoding" not in self.headers:
+            raise MissingContentLength

@@ -1,0 +1,245 @@
+"""What S3's headers say: dates, ETags, ranges, stored headers, user metadata, checksums, response overrides.
+
+The only place where a range has an inclusive end, and an ETag quotes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Final
+
+from post3.errors import InvalidArgument, InvalidDigest, InvalidRequest, InvalidStorageClass, MetadataTooLarge
+from post3.model.checksums import DIGEST_SIZES
+from post3.model.conditions import ReadConditions, WriteConditions
+from post3.model.object import ObjectVersion
+from post3.model.ranges import ByteRange
+
+METADATA_PREFIX: Final = "x-amz-meta-"
+MAX_METADATA: Final = 2048
+"""Bytes of names and values together.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html"""
+
+DEFAULT_CONTENT_TYPE: Final = "binary/octet-stream"
+STORED_HEADERS: Final = (
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+    "x-amz-website-redirect-location",
+)
+OVERRIDES: Final = {
+    f"response-{name}": name
+    for name in (
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+    )
+}
+STORAGE_CLASSES: Final = frozenset(
+    {"STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "REDUCED_REDUNDANCY", "GLACIER_IR"}
+)
+"""Those of AWS's classes whose objects can be read at once; the others want a restore that post3 does not know."""
+CHECKSUM_PREFIX: Final = "x-amz-checksum-"
+
+_RANGE: Final = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))", re.ASCII)
+
+
+def http_date(moment: datetime) -> str:
+    """The date as HTTP writes it (RFC 9110, 5.6.7), cut to the second."""
+    return format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
+
+
+def parse_http_date(value: str | None) -> datetime | None:
+    """The moment an HTTP date or an ISO 8601 time means; None for what is neither, as HTTP ignores those."""
+    if not value:
+        return None
+    try:
+        moment = datetime.fromisoformat(value) if value[:4].isdigit() else parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def quoted(etag: str) -> str:
+    """The ETag as it stands in headers and XML."""
+    return f'"{etag}"'
+
+
+def parse_etags(value: str | None) -> tuple[str, ...]:
+    """The ETags of an If-Match or If-None-Match header, unquoted; `*` stands for itself; empty when there is none."""
+    if value is None:
+        return ()
+    return tuple(tag.strip().removeprefix("W/").strip('"') for tag in value.split(","))
+
+
+def parse_range(value: str | None) -> ByteRange | None:
+    """The range of a Range header; None when there is none, or none that S3 heeds (several, another unit, nonsense).
+
+    Source: RFC 9110, 14.2: what is malformed is ignored.
+    """
+    match = _RANGE.fullmatch(value.strip()) if value else None
+    if match is None:
+        return None
+    first, last, suffix = match.groups()
+    if suffix is not None:
+        return ByteRange(suffix=int(suffix))
+    if last and int(last) < int(first):
+        return None
+    return ByteRange(start=int(first), stop=int(last) + 1 if last else None)
+
+
+def parse_copy_range(value: str) -> tuple[int, int]:
+    """Start and stop of x-amz-copy-source-range, which must be `bytes=first-last`. Raises InvalidArgument."""
+    match = re.fullmatch(r"bytes=(\d+)-(\d+)", value, re.ASCII)
+    if match is None or int(match[2]) < int(match[1]):
+        raise InvalidArgument(
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
+            "zero-based offsets of the first and last bytes to copy",
+            ArgumentName="x-amz-copy-source-range",
+            ArgumentValue=value,
+        )
+    return int(match[1]), int(match[2]) + 1
+
+
+def content_range(start: int, stop: int, size: int) -> str:
+    """The value of Content-Range."""
+    return f"bytes {start}-{stop - 1}/{size}"
+
+
+def read_conditions(headers: Mapping[str, str], prefix: str = "") -> ReadConditions:
+    """The conditions of a read; with the prefix `x-amz-copy-source-`, those of a copy's source."""
+    return ReadConditions(
+        if_match=parse_etags(headers.get(f"{prefix}if-match")),
+        if_none_match=parse_etags(headers.get(f"{prefix}if-none-match")),
+        if_modified_since=parse_http_date(headers.get(f"{prefix}if-modified-since")),
+        if_unmodified_since=parse_http_date(headers.get(f"{prefix}if-unmodified-since")),
+    )
+
+
+def write_conditions(headers: Mapping[str, str]) -> WriteConditions:
+    """The conditions of a put, a copy's target, a completion or a delete. Raises InvalidArgument for a wrong one."""
+    size = headers.get("x-amz-if-match-size")
+    if size is not None and not (size.isascii() and size.isdigit()):
+        raise InvalidArgument(
+            "x-amz-if-match-size must be a size in bytes", ArgumentName="x-amz-if-match-size", ArgumentValue=size
+        )
+    time = headers.get("x-amz-if-match-last-modified-time")
+    modified = parse_http_date(time)
+    if time is not None and modified is None:
+        raise InvalidArgument(
+            "x-amz-if-match-last-modified-time must be a date",
+            ArgumentName="x-amz-if-match-last-modified-time",
+            ArgumentValue=time,
+        )
+    return WriteConditions(
+        if_match=parse_etags(headers.get("if-match")),
+        if_none_match=parse_etags(headers.get("if-none-match")),
+        size=None if size is None else int(size),
+        modified=modified,
+    )
+
+
+def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that an object keeps; `aws-chunked` is the transfer's own and left out of content-encoding."""
+    kept = {name: headers[name] for name in STORED_HEADERS if name in headers}
+    if "content-encoding" in kept:
+        codings = [coding.strip() for coding in kept["content-encoding"].split(",")]
+        coding = ",".join(coding for coding in codings if coding.lower() != "aws-chunked")
+        if coding:
+            kept["content-encoding"] = coding
+        else:
+            del kept["content-encoding"]
+    kept.setdefault("content-type", DEFAULT_CONTENT_TYPE)
+    return kept
+
+
+def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
+    """The values of x-amz-meta-… by the rest of their names. Raises MetadataTooLarge over 2 KiB."""
+    metadata = {
+        name[len(METADATA_PREFIX) :]: value for name, value in headers.items() if name.startswith(METADATA_PREFIX)
+    }
+    size = sum(len(name) + len(value.encode("utf-8", "surrogateescape")) for name, value in metadata.items())
+    if size > MAX_METADATA:
+        raise MetadataTooLarge(Size=size, MaxSizeAllowed=MAX_METADATA)
+    return metadata
+
+
+def storage_class(headers: Mapping[str, str]) -> str:
+    """The storage class asked for; STANDARD by default. Raises InvalidStorageClass."""
+    name = headers.get("x-amz-storage-class", "STANDARD")
+    if name not in STORAGE_CLASSES:
+        raise InvalidStorageClass(StorageClassRequested=name)
+    return name
+
+
+def content_md5(headers: Mapping[str, str]) -> bytes | None:
+    """The 16 bytes of Content-MD5 (RFC 1864); None without the header. Raises InvalidDigest."""
+    value = headers.get("content-md5")
+    if value is None:
+        return None
+    digest = _unbase64(value)
+    if digest is None or len(digest) != 16:
+        raise InvalidDigest("The Content-MD5 you specified is not valid.", **{"Content-MD5": value})
+    return digest
+
+
+def checksum_values(headers: Mapping[str, str]) -> dict[str, str]:
+    """The x-amz-checksum-… values sent, base64 by algorithm. Raises InvalidRequest for a malformed or a second one."""
+    found: dict[str, str] = {}
+    for algorithm, size in DIGEST_SIZES.items():
+        value = headers.get(CHECKSUM_PREFIX + algorithm)
+        if value is None:
+            continue
+        digest = _unbase64(value.partition("-")[0])
+        if digest is None or len(digest) != size:
+            raise InvalidRequest(f"Value for {CHECKSUM_PREFIX}{algorithm} header is invalid.")
+        found[algorithm] = value
+    if len(found) > 1:
+        raise InvalidRequest("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+    return found
+
+
+def _unbase64(value: str) -> bytes | None:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def checksum_headers(checksums: Mapping[str, str], checksum_type: str) -> dict[str, str]:
+    """The checksums as headers of an answer."""
+    told = {CHECKSUM_PREFIX + algorithm: value for algorithm, value in checksums.items()}
+    if told and checksum_type:
+        told["x-amz-checksum-type"] = checksum_type
+    return told
+
+
+def version_headers(version: ObjectVersion, shows_version: bool) -> dict[str, str]:
+    """All headers by which an answer describes a version, but for its length and its checksums."""
+    told = {
+        **version.headers,
+        **{METADATA_PREFIX + name: value for name, value in version.metadata.items()},
+        "accept-ranges": "bytes",
+        "etag": quoted(version.etag),
+        "last-modified": http_date(version.modified),
+    }
+    if version.storage_class != "STANDARD":
+        told["x-amz-storage-class"] = version.storage_class
+    if shows_version:
+        told["x-amz-version-id"] = version.version_id
+    return told
+
+
+def overrides(query: Mapping[str, str]) -> dict[str, str]:
+    """The headers that response-… parameters put in place of the stored ones."""
+    return {header: query[parameter] for parameter, header in OVERRIDES.items() if parameter in query}

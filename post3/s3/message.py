@@ -1,0 +1,57 @@
+"""A request and a response as S3 sees them, free of any framework."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+from post3.errors import S3Error
+from post3.model.tree import Tree
+from post3.s3.address import Address
+from post3.s3.xml import render
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What arrived."""
+
+    id: str
+    """Told to the client as x-amz-request-id, and in errors."""
+    method: str
+    path: str
+    """As it was sent, percent-encoded."""
+    address: Address
+    query: Mapping[str, str]
+    """Decoded; the first value of each name."""
+    headers: Mapping[str, str]
+    """Lower-case names; values trimmed, repeated ones joined with a comma."""
+    body: AsyncIterator[bytes]
+    """The bytes as they arrive, transfer coding removed, in pieces of any size."""
+    valueless: frozenset[str] = frozenset()
+    """The names in the query that came without a value, as subresources do."""
+
+
+@dataclass(slots=True)
+class Response:
+    """What is answered."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    """Lower-case names."""
+    body: bytes | AsyncIterator[bytes] = b""
+    """A stream has its length in the header content-length, or ends with the connection's chunks."""
+
+
+def document(root: str, tree: Tree, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An XML answer in S3's namespace."""
+    return Response(status, {"content-type": "application/xml", **(headers or {})}, render(root, tree))
+
+
+def error_response(error: S3Error, request_id: str, resource: str) -> Response:
+    """An error as S3 tells it. The answer to HEAD, and 304, must leave the body out.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+    """
+    told = {"Code": error.code, "Message": error.message, **error.details}
+    body = render("Error", {**told, "Resource": resource, "RequestId": request_id}, namespace="")
+    return Response(error.status, {"content-type": "application/xml", **error.headers}, body)

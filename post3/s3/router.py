@@ -1,0 +1,140 @@
+"""Which operation a request asks for: one table, matched whole.
+
+An operation is told from its siblings by verb, level and *selectors*: the query keys (or the copy header) that only it has.
+A request must show exactly the selectors of one operation. What shows another subresource never falls through to its
+neighbour: `DELETE /bucket?newthing` must not delete the bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+
+from post3.errors import MethodNotAllowed, NotImplemented
+from post3.s3.address import Level
+
+if TYPE_CHECKING:
+    from post3.s3.call import Call
+    from post3.s3.message import Request, Response
+
+COPY_SOURCE: Final = "x-amz-copy-source"
+"""The one selector that is a header."""
+
+Handler: TypeAlias = "Callable[[Call], Awaitable[Response]]"
+H = TypeVar("H", bound=Handler)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A row of the table."""
+
+    name: str
+    """As S3 spells it: GetObjectTagging."""
+    method: str
+    level: Level
+    selectors: frozenset[str]
+    """Query keys, `key=value` where the value tells, or the copy header."""
+    parameters: frozenset[str]
+    """Query keys that select a sibling, and are mere parameters here."""
+    action: str
+    """The right that it needs: s3:GetObjectTagging."""
+    handler: Handler
+    loads_bucket: bool = True
+    is_slow: bool = False
+    """May take longer than clients wait in silence: answered with white space meanwhile."""
+
+
+OPERATIONS: Final[dict[str, Operation]] = {}
+"""All that are declared, by name; filled by importing post3.operations."""
+
+
+def operation(
+    method: str,
+    level: Level,
+    *selectors: str,
+    parameters: tuple[str, ...] = (),
+    action: str | None = None,
+    loads_bucket: bool = True,
+    is_slow: bool = False,
+) -> Callable[[H], H]:
+    """Declare the function as an S3 operation; its name in snake case is the operation's name."""
+
+    def declare(handler: H) -> H:
+        name = "".join(word.capitalize() for word in handler.__name__.split("_"))  # type: ignore[attr-defined]
+        add(
+            Operation(
+                name=name,
+                method=method,
+                level=level,
+                selectors=frozenset(selectors),
+                parameters=frozenset(parameters),
+                action=action or f"s3:{name}",
+                handler=handler,
+                loads_bucket=loads_bucket,
+                is_slow=is_slow,
+            )
+        )
+        return handler
+
+    return declare
+
+
+def add(row: Operation) -> None:
+    """Put a row into the table. Raises ValueError when its name, or its selectors, are taken."""
+    if row.name in OPERATIONS:
+        raise ValueError(f"{row.name} is declared twice")
+    for other in OPERATIONS.values():
+        if (other.method, other.level, other.selectors) == (row.method, row.level, row.selectors):
+            raise ValueError(f"{row.name} cannot be told from {other.name}")
+    OPERATIONS[row.name] = row
+
+
+class Router:
+    """The table, arranged for look-ups."""
+
+    def __init__(self, operations: dict[str, Operation]) -> None:
+        self._rows: dict[tuple[str, Level], list[Operation]] = {}
+        self._selectors: dict[Level, frozenset[str]] = {}
+        for row in operations.values():
+            self._rows.setdefault((row.method, row.level), []).append(row)
+            self._selectors[row.level] = self._selectors.get(row.level, frozenset()) | row.selectors
+        self._keys = frozenset(name.partition("=")[0] for names in self._selectors.values() for name in names)
+
+    def resolve(self, request: Request) -> Operation:
+        """The operation asked for. Raises MethodNotAllowed, or NotImplemented for a subresource that nobody knows."""
+        level = request.address.level
+        shown = self._shown(request, level)
+        for row in self._rows.get((request.method, level), ()):
+            if row.selectors <= shown <= row.selectors | row.parameters:
+                return self._whole(row, request)
+        raise MethodNotAllowed(Method=request.method, ResourceType=self._resource(level, shown))
+
+    def _shown(self, request: Request, level: Level) -> frozenset[str]:
+        known = self._selectors.get(level, frozenset())
+        if not request.query:
+            return known & {COPY_SOURCE} if self._copies(request) else frozenset()
+        query = {name for key, value in request.query.items() for name in (key, f"{key}={value}")}
+        if self._copies(request):
+            query.add(COPY_SOURCE)
+        return known & query
+
+    @staticmethod
+    def _copies(request: Request) -> bool:
+        return request.method == "PUT" and COPY_SOURCE in request.headers
+
+    def _whole(self, row: Operation, request: Request) -> Operation:
+        """The row, unless a changing request names a subresource that is not in the table."""
+        if request.valueless and request.method in ("PUT", "POST", "DELETE"):
+            unknown = sorted(request.valueless - self._keys - PARAMETERS)
+            if unknown:
+                raise NotImplemented(Header=unknown[0])
+        return row
+
+    @staticmethod
+    def _resource(level: Level, shown: frozenset[str]) -> str:
+        return "&".join(sorted(shown)) or {"root": "SERVICE", "bucket": "BUCKET", "object": "OBJECT"}[level]
+
+
+PARAMETERS: Final = frozenset({"versionId", "x-id", "partNumber", "prefix", "delimiter", "marker", "encoding-type"})
+"""Query keys of changing requests which may be empty and still name no subresource."""

@@ -1,0 +1,133 @@
+"""S3's XML: trees in, bytes out, and back.
+
+Parsed with defusedxml: a DOCTYPE, an entity or an external reference is refused, never expanded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from post3.errors import MalformedXML
+from post3.model.tree import Leaf, Tree
+
+DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
+MAX_DEPTH: Final = 32
+
+_ESCAPES: Final = str.maketrans(
+    {
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+        '"': "&quot;",
+        # XML 1.0 has no way to say most control characters; S3 sends these references all the same.
+        **{chr(code): f"&#x{code:x};" for code in range(0x20) if chr(code) not in "\t\n"},
+    }
+)
+
+
+def render(root: str, tree: Tree, namespace: str = NAMESPACE) -> bytes:
+    """The document as bytes. An element whose value is None is left out; one with an empty value stays, empty."""
+    opening = f'<{root} xmlns="{namespace}">' if namespace else f"<{root}>"
+    parts = [opening]
+    _write_tree(parts, tree)
+    parts.append(f"</{root}>")
+    return DECLARATION + "".join(parts).encode("utf-8", "replace")
+
+
+def _write_tree(parts: list[str], tree: Tree) -> None:
+    for name, value in tree.items():
+        if isinstance(value, (list, tuple)):
+            for item in value:
+                _write_element(parts, name, item)
+        else:
+            _write_element(parts, name, value)  # type: ignore[arg-type]  # mypy does not narrow a recursive Sequence
+
+
+def _write_element(parts: list[str], name: str, value: Leaf | Tree) -> None:
+    if value is None:
+        return
+    if isinstance(value, Mapping):
+        parts.append(f"<{name}>")
+        _write_tree(parts, value)
+        parts.append(f"</{name}>")
+    else:
+        parts.append(f"<{name}>{_text(value).translate(_ESCAPES)}</{name}>")
+
+
+def _text(value: str | int | bool | datetime) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return timestamp(value)
+    return str(value)
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds, cut and not rounded: it must not show a later second than the headers do."""
+    moment = moment.astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def parse(body: bytes, root: str) -> Tree:
+    """The document's tree: a child element is text, a tree of its own, or (where it repeats) a list.
+
+    Raises MalformedXML for what is no XML, is too deep, has a DOCTYPE, or has another root than asked for.
+    """
+    try:
+        element = fromstring(body, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError):
+        raise MalformedXML from None
+    if _local(element.tag) != root:
+        raise MalformedXML(f"The document should be a {root}.")
+    tree = _tree(element, MAX_DEPTH)
+    return tree if isinstance(tree, Mapping) else {}
+
+
+def _tree(element: Element, depth: int) -> str | Tree:
+    if not len(element):
+        return element.text or ""
+    if not depth:
+        raise MalformedXML
+    found: dict[str, str | Tree | list[str | Tree]] = {}
+    for child in element:
+        name, value = _local(child.tag), _tree(child, depth - 1)
+        before = found.get(name)
+        if before is None:
+            found[name] = value
+        elif isinstance(before, list):
+            before.append(value)
+        else:
+            found[name] = [before, value]
+    return found  # type: ignore[return-value]  # list is a Sequence, but mypy compares the recursive aliases by name
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def each(tree: Tree, name: str) -> Iterator[Tree]:
+    """The child elements of this name, each as a tree, be there none, one or many. Raises MalformedXML for plain text."""
+    value = tree.get(name)
+    if value is None:
+        return
+    for item in value if isinstance(value, list) else [value]:
+        if not isinstance(item, Mapping):
+            raise MalformedXML(f"The element {name} is empty or not what it should be.")
+        yield item
+
+
+def text(tree: Tree, name: str) -> str | None:
+    """The text of a child element, None when there is none. Raises MalformedXML when it repeats or has children."""
+    value = tree.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    raise MalformedXML(f"The element {name} should stand once and be plain text.")
