@@ -82,6 +82,10 @@ class InvalidBucketName(S3Error):
     """The specified bucket is not valid."""
 
 
+class InvalidChunkSizeError(S3Error, status=403):
+    """Only the last chunk is allowed to have a size less than 8192 bytes"""
+
+
 class InvalidDigest(S3Error):
     """The Content-MD5 or checksum value that you specified is not valid."""
 
