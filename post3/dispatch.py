@@ -61,10 +61,12 @@ class Dispatcher:
         for _ in range(MAX_TRIES):
             bucket = await self._bucket(operation, name)
             call = Call(request, operation, ROOT, self._backend, bucket)
+            if bucket is not None:
+                check_expected_owner(request, bucket)
             try:
                 return await operation.handler(call)
             except (StaleBucket, NoSuchBucket) as error:
-                # What was kept is no longer so. When it was just loaded, or the body is gone, there is nothing to repeat.
+                # What was kept is no longer so. When it was just loaded, or the body is gone, nothing can be repeated.
                 kept = self._buckets.pop(name, None)
                 if kept is None or call.body_begun:
                     raise
@@ -72,7 +74,7 @@ class Dispatcher:
         raise StaleBucket(BucketName=name)
 
     async def _bucket(self, operation: Operation, name: str) -> Bucket | None:
-        """The bucket; operations on objects may use the one kept, as each of their statements checks that it is current."""
+        """The bucket; operations on objects may use the one kept, as each of their statements checks it."""
         if not operation.loads_bucket:
             return None
         kept = self._buckets.get(name) if operation.level == "object" else None
@@ -119,11 +121,11 @@ class Dispatcher:
         return InternalError()
 
 
-def check_expected_owner(call: Call) -> None:
+def check_expected_owner(request: Request, bucket: Bucket) -> None:
     """Refuse a bucket that is not whose the client thinks it is.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
     """
-    expected = call.headers.get("x-amz-expected-bucket-owner")
-    if expected is not None and expected != call.bucket.owner:
+    expected = request.headers.get("x-amz-expected-bucket-owner")
+    if expected is not None and expected != bucket.owner:
         raise AccessDenied

@@ -176,7 +176,7 @@ class NotFound(S3Error, status=404):
     """The requested resource does not exist."""
 
 
-class NotImplemented(S3Error, status=501):
+class OperationNotImplemented(S3Error, status=501, code="NotImplemented"):
     """A header or query you provided implies functionality that is not implemented"""
 
 

@@ -1,8 +1,8 @@
 """Checksums and ETags of whole objects, made from those of their parts.
 
-A COMPOSITE value is the digest of the parts' digests, with their count behind a dash; a FULL_OBJECT value is that of the
-bytes themselves. CRCs are linear, so the CRC of a whole can be combined from those of its parts: with `⊕` for exclusive or,
-crc(a + b) = crc(a) · x^(8·len(b)) ⊕ crc(b), in the polynomials over GF(2) modulo the CRC's own.
+A COMPOSITE value is the digest of the parts' digests, with their count behind a dash; a FULL_OBJECT value is that of
+the bytes themselves. CRCs are linear, so the CRC of a whole can be combined from those of its parts:
+crc(a + b) = crc(a) · x^(8·len(b)) xor crc(b), in the polynomials over GF(2) modulo the CRC's own.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 """
 
@@ -121,8 +121,8 @@ def parse_algorithm(name: str | None) -> str:
     if name is None:
         return ""
     if name.lower() not in DIGEST_SIZES:
-        raise InvalidRequest("Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
-                             "[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+        valid = ", ".join(algorithm.upper() for algorithm in DIGEST_SIZES)
+        raise InvalidRequest(
+            f"Checksum algorithm provided is unsupported. Please try again with any of the valid types: [{valid}]"
+        )
     return name.lower()
-
-

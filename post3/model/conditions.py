@@ -66,15 +66,28 @@ class WriteConditions:
     modified: datetime | None = None
 
     @property
+    def judges_puts(self) -> bool:
+        """Whether a put has any condition."""
+        return bool(self.if_match or self.if_none_match)
+
+    @property
     def for_put(self) -> Guard:
         """For a put, a copy or a completion: a key without a current object is absent."""
-        return self._check_put if self.if_match or self.if_none_match else no_guard
+        return self._check_put if self.judges_puts else no_guard
 
     @property
     def for_delete(self) -> Guard:
-        """For a delete: what is absent may be deleted; a current marker exists, and only `*` matches it."""
-        wants = self.if_match or self.size is not None or self.modified is not None
-        return self._check_delete if wants else no_guard
+        """For the delete of a key: what is absent may be deleted; a current marker exists, and only `*` matches it."""
+        return self._check_delete if self._judges_deletes else no_guard
+
+    @property
+    def for_version_delete(self) -> Guard:
+        """For the delete of one version, which is judged in place of the current one."""
+        return self._check_version_delete if self._judges_deletes else no_guard
+
+    @property
+    def _judges_deletes(self) -> bool:
+        return bool(self.if_match) or self.size is not None or self.modified is not None
 
     def _check_put(self, current: ObjectVersion | None, _replaced: ObjectVersion | None) -> None:
         if current is not None and current.is_delete_marker:
@@ -87,8 +100,13 @@ class WriteConditions:
         if self.if_none_match and current is not None and matches(current.etag, self.if_none_match):
             raise PreconditionFailed(Condition="If-None-Match")
 
-    def _check_delete(self, current: ObjectVersion | None, replaced: ObjectVersion | None) -> None:
-        target = replaced or current
+    def _check_delete(self, current: ObjectVersion | None, _replaced: ObjectVersion | None) -> None:
+        self._judge(current)
+
+    def _check_version_delete(self, _current: ObjectVersion | None, replaced: ObjectVersion | None) -> None:
+        self._judge(replaced)
+
+    def _judge(self, target: ObjectVersion | None) -> None:
         if target is None:
             return
         etag = None if target.is_delete_marker else target.etag

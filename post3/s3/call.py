@@ -81,6 +81,11 @@ class Call:
         """The request's XML, bounded, its digests checked. Raises MalformedXML, also for an empty body."""
         return parse(await read_document(self.request, limit), root)
 
+    async def optional_document(self, root: str) -> Tree:
+        """The request's XML, or an empty tree when the body is empty."""
+        body = await read_document(self.request, MAX_DOCUMENT)
+        return parse(body, root) if body else {}
+
     def int_parameter(self, name: str, default: int, low: int, high: int) -> int:
         """A whole number from the query, cut to `high`. Raises InvalidArgument for what is none, or below `low`."""
         text = self.query.get(name, "")
@@ -97,7 +102,8 @@ class Call:
     async def commit(self, step: Callable[[Bucket], Awaitable[T]]) -> T:
         """Run the last step of a change; once more with the bucket as it is now when it changed meanwhile.
 
-        A body that is already stored is thus not asked for again. Raises NoSuchBucket when the bucket is another by now.
+        A body that is already stored is thus not asked for again. Raises NoSuchBucket when the bucket is another by
+        now.
         """
         for _ in range(MAX_REPEATS):
             try:

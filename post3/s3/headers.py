@@ -189,7 +189,7 @@ def content_md5(headers: Mapping[str, str]) -> bytes | None:
         return None
     digest = _unbase64(value)
     if digest is None or len(digest) != 16:
-        raise InvalidDigest("The Content-MD5 you specified is not valid.", **{"Content-MD5": value})
+        raise InvalidDigest("The Content-MD5 you specified is not valid.", ContentMD5=value)
     return digest
 
 

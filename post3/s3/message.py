@@ -42,7 +42,7 @@ class Response:
     """A stream has its length in the header content-length, or ends with the connection's chunks."""
 
 
-def document(root: str, tree: Tree, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def document(root: str, tree: Tree | str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An XML answer in S3's namespace."""
     return Response(status, {"content-type": "application/xml", **(headers or {})}, render(root, tree))
 

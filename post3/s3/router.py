@@ -1,8 +1,8 @@
 """Which operation a request asks for: one table, matched whole.
 
-An operation is told from its siblings by verb, level and *selectors*: the query keys (or the copy header) that only it has.
-A request must show exactly the selectors of one operation. What shows another subresource never falls through to its
-neighbour: `DELETE /bucket?newthing` must not delete the bucket.
+An operation is told from its siblings by verb, level and *selectors*: the query keys (or the copy header) that only it
+has. A request must show exactly the selectors of one operation. What shows another subresource never falls through to
+its neighbour: `DELETE /bucket?newthing` must not delete the bucket.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from post3.errors import MethodNotAllowed, NotImplemented
+from post3.errors import MethodNotAllowed, OperationNotImplemented
 from post3.s3.address import Level
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def operation(
     """Declare the function as an S3 operation; its name in snake case is the operation's name."""
 
     def declare(handler: H) -> H:
-        name = "".join(word.capitalize() for word in handler.__name__.split("_"))  # type: ignore[attr-defined]
+        name = "".join(word.capitalize() for word in handler.__name__.split("_"))
         add(
             Operation(
                 name=name,
@@ -128,7 +128,7 @@ class Router:
         if request.valueless and request.method in ("PUT", "POST", "DELETE"):
             unknown = sorted(request.valueless - self._keys - PARAMETERS)
             if unknown:
-                raise NotImplemented(Header=unknown[0])
+                raise OperationNotImplemented(Header=unknown[0])
         return row
 
     @staticmethod

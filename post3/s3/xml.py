@@ -32,11 +32,18 @@ _ESCAPES: Final = str.maketrans(
 )
 
 
-def render(root: str, tree: Tree, namespace: str = NAMESPACE) -> bytes:
-    """The document as bytes. An element whose value is None is left out; one with an empty value stays, empty."""
+def render(root: str, tree: Tree | str, namespace: str = NAMESPACE) -> bytes:
+    """The document as bytes. An element whose value is None is left out; one with an empty value stays, empty.
+
+    A list under the empty name stands for its items' own elements, in their order: lists of versions and of delete
+    markers are thus told as one sequence.
+    """
     opening = f'<{root} xmlns="{namespace}">' if namespace else f"<{root}>"
     parts = [opening]
-    _write_tree(parts, tree)
+    if isinstance(tree, str):
+        parts.append(tree.translate(_ESCAPES))
+    else:
+        _write_tree(parts, tree)
     parts.append(f"</{root}>")
     return DECLARATION + "".join(parts).encode("utf-8", "replace")
 
@@ -45,7 +52,7 @@ def _write_tree(parts: list[str], tree: Tree) -> None:
     for name, value in tree.items():
         if isinstance(value, (list, tuple)):
             for item in value:
-                _write_element(parts, name, item)
+                _write_element(parts, name, item) if name else _write_tree(parts, item)
         else:
             _write_element(parts, name, value)  # type: ignore[arg-type]  # mypy does not narrow a recursive Sequence
 
@@ -107,7 +114,7 @@ def _tree(element: Element, depth: int) -> str | Tree:
             before.append(value)
         else:
             found[name] = [before, value]
-    return found  # type: ignore[return-value]  # list is a Sequence, but mypy compares the recursive aliases by name
+    return found
 
 
 def _local(tag: str) -> str:
@@ -115,7 +122,7 @@ def _local(tag: str) -> str:
 
 
 def each(tree: Tree, name: str) -> Iterator[Tree]:
-    """The child elements of this name, each as a tree, be there none, one or many. Raises MalformedXML for plain text."""
+    """The child elements of this name, each as a tree, be there none, one or many. Raises MalformedXML for text."""
     value = tree.get(name)
     if value is None:
         return

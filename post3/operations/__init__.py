@@ -1,0 +1,25 @@
+"""What S3 can do. Importing this declares every operation: each module fills the table of `post3.s3.router`."""
+
+from post3.operations import (
+    buckets,
+    copying,
+    deletion,
+    listing,
+    multipart,
+    objects,
+    unsupported,
+    versioning,
+)
+from post3.s3.router import OPERATIONS
+
+__all__ = [
+    "OPERATIONS",
+    "buckets",
+    "copying",
+    "deletion",
+    "listing",
+    "multipart",
+    "objects",
+    "unsupported",
+    "versioning",
+]

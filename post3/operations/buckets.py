@@ -1,0 +1,90 @@
+"""Buckets: list, create, look at, delete."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from post3.errors import BucketAlreadyExists, InvalidLocationConstraint, OperationNotImplemented
+from post3.model.bucket import Bucket
+from post3.model.names import check_bucket_name
+from post3.operations.tokens import next_token, parse_token
+from post3.s3.call import Call
+from post3.s3.message import Response, document
+from post3.s3.router import operation
+from post3.s3.xml import text
+
+DEFAULT_REGION: Final = "us-east-1"
+MAX_BUCKETS: Final = 10_000
+"""The most that one answer holds.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html"""
+_REGION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", re.ASCII)
+
+
+@operation("GET", "root", action="s3:ListAllMyBuckets", loads_bucket=False)
+async def list_buckets(call: Call) -> Response:
+    """All the owner's buckets, or a page of them when max-buckets asks for one."""
+    limit = call.int_parameter("max-buckets", MAX_BUCKETS, 1, MAX_BUCKETS)
+    prefix, after = call.query.get("prefix", ""), parse_token(call.query.get("continuation-token", ""))
+    buckets = await call.backend.list_buckets(call.identity.id, prefix, after, limit + 1)
+    page, truncated = buckets[:limit], len(buckets) > limit
+    return document(
+        "ListAllMyBucketsResult",
+        {
+            "Owner": {"ID": call.identity.id, "DisplayName": call.identity.display_name},
+            "Buckets": {"Bucket": [_told(bucket) for bucket in page]},
+            "Prefix": prefix or None,
+            "ContinuationToken": next_token(page[-1].name) if truncated else None,
+        },
+    )
+
+
+def _told(bucket: Bucket) -> dict[str, str | datetime]:
+    return {"Name": bucket.name, "CreationDate": bucket.created, "BucketRegion": bucket.region or DEFAULT_REGION}
+
+
+@operation("PUT", "bucket", loads_bucket=False)
+async def create_bucket(call: Call) -> Response:
+    """Make a bucket. Its owner may make it again, and it stays as it was, as in AWS's first region."""
+    name = call.request.address.bucket
+    check_bucket_name(name)
+    region = await _requested_region(call)
+    bucket = Bucket(id="", name=name, owner=call.identity.id, created=datetime.now(UTC), region=region)
+    try:
+        await call.backend.create_bucket(bucket)
+    except BucketAlreadyExists:
+        existing = await call.backend.get_bucket(name)
+        if existing.owner != call.identity.id:
+            raise
+    return Response(headers={"location": f"/{name}"})
+
+
+async def _requested_region(call: Call) -> str:
+    configuration = await call.optional_document("CreateBucketConfiguration")
+    for element in ("Location", "Bucket", "Tags"):
+        if configuration.get(element):
+            raise OperationNotImplemented(Element=element)
+    region = text(configuration, "LocationConstraint") or ""
+    if region and not _REGION.fullmatch(region):
+        raise InvalidLocationConstraint(LocationConstraint=region)
+    return "" if region == DEFAULT_REGION else region
+
+
+@operation("HEAD", "bucket", action="s3:ListBucket")
+async def head_bucket(call: Call) -> Response:
+    """Tell that the bucket is there, and where."""
+    return Response(headers={"x-amz-bucket-region": call.bucket.region or DEFAULT_REGION})
+
+
+@operation("GET", "bucket", "location")
+async def get_bucket_location(call: Call) -> Response:
+    """The region the bucket was made in; empty for the first, us-east-1."""
+    return document("LocationConstraint", call.bucket.region)
+
+
+@operation("DELETE", "bucket")
+async def delete_bucket(call: Call) -> Response:
+    """Delete an empty bucket; uploads in progress do not keep it."""
+    await call.commit(call.backend.delete_bucket)
+    return Response(204)

@@ -1,0 +1,211 @@
+"""Copying: an object, or a range of one into a part, without a byte through the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from post3.errors import InvalidArgument, InvalidRange, InvalidRequest, NoSuchKey
+from post3.model.bucket import Bucket
+from post3.model.checksums import DEFAULT_ALGORITHM, parse_algorithm
+from post3.model.names import check_key
+from post3.model.object import Blob, ObjectVersion, Part
+from post3.model.tree import Tree
+from post3.operations.multipart import open_upload, part_algorithms, shown_checksums
+from post3.operations.objects import (
+    check_early,
+    checksum_elements,
+    of_one_body,
+    parse_part_number,
+    put_headers,
+    read,
+)
+from post3.operations.storing import give_owner, store
+from post3.s3.call import Call
+from post3.s3.digest import Redigested
+from post3.s3.headers import (
+    parse_copy_range,
+    quoted,
+    read_conditions,
+    storage_class,
+    stored_headers,
+    user_metadata,
+    write_conditions,
+)
+from post3.s3.message import Response, document
+from post3.s3.router import COPY_SOURCE, operation
+
+MAX_COPY: Final = 5 * 2**30
+"""Bytes that one copy may move; more goes by parts.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html"""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is copied from."""
+
+    bucket: Bucket
+    version: ObjectVersion
+    is_named: bool
+    """Whether the version was named by its id."""
+
+
+async def source_of(call: Call) -> Source:
+    """The version that x-amz-copy-source names, its conditions held. A marker, or what is absent, cannot be copied."""
+    name, key, version_id = parse_copy_source(call.headers[COPY_SOURCE])
+    bucket = call.bucket if name == call.bucket.name else await call.backend.get_bucket(name)
+    version = await call.backend.get_version(bucket, key, version_id)
+    if version.is_delete_marker:
+        if version_id is None:
+            raise NoSuchKey(Key=key)
+        raise InvalidRequest("The source of a copy may not specifically refer to a delete marker by version id.")
+    read_conditions(call.headers, "x-amz-copy-source-").check_copy(version.etag, version.modified)
+    return Source(bucket, version, version_id is not None)
+
+
+def parse_copy_source(value: str) -> tuple[str, str, str | None]:
+    """Bucket, key and version id of `bucket/key?versionId=id`, percent-encoded once; a `+` is a `+`.
+
+    Raises InvalidArgument.
+    """
+    path, has_query, query = value.partition("?")
+    version_id = query.removeprefix("versionId=") if query.startswith("versionId=") else None
+    try:
+        decoded = unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        decoded = ""
+    bucket, _, key = decoded.removeprefix("/").partition("/")
+    if not bucket or not key or (has_query and not version_id):
+        raise InvalidArgument(
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            ArgumentName=COPY_SOURCE,
+            ArgumentValue=value,
+        )
+    return bucket, key, version_id
+
+
+@operation("PUT", "object", COPY_SOURCE, action="s3:PutObject", is_slow=True)
+async def copy_object(call: Call) -> Response:
+    """Make an object of another one's bytes, with its metadata or new."""
+    check_key(call.key)
+    conditions = write_conditions(call.headers)
+    source = await source_of(call)
+    version = _described(call, source)
+    _check_difference(call, source, version)
+    if source.version.size > MAX_COPY:
+        raise InvalidRequest(
+            f"The specified copy source is larger than the maximum allowable size for a copy source: {MAX_COPY}"
+        )
+    await check_early(call, conditions)
+
+    async def put(bucket: Bucket, body: Part) -> ObjectVersion:
+        described = replace(version, version_id=bucket.version_to_put)
+        return await call.backend.put_version(bucket, of_one_body(described, body), conditions.for_put)
+
+    algorithm = parse_algorithm(call.headers.get("x-amz-checksum-algorithm"))
+    original = source.version.body
+    if original is not None and (not algorithm or algorithm in original.checksums):
+        blob = await call.backend.copy_blob(source.bucket, original.blob, call.bucket)
+        copied = replace(original, number=1, blob=blob)
+        stored = await give_owner(call, blob, lambda blob, bucket: put(bucket, copied))
+    else:
+        algorithms = (algorithm,) if algorithm else tuple(source.version.checksums) or (DEFAULT_ALGORITHM,)
+        digested = Redigested(read(call, source.version, 0, source.version.size, source.bucket), algorithms)
+
+        async def own(blob: Blob, bucket: Bucket) -> ObjectVersion:
+            body = Part(1, digested.size, digested.etag, version.modified, blob, digested.checksums)
+            return await put(bucket, body)
+
+        stored = await store(call, digested.blocks(), own)
+    headers = {**put_headers(call.bucket, stored), **_source_headers(source)}
+    return document("CopyObjectResult", _result(stored.modified, stored.etag, stored.checksums), headers=headers)
+
+
+def _described(call: Call, source: Source) -> ObjectVersion:
+    """The new version, without its bytes: described as the source is, or as the request does."""
+    directive = call.headers.get("x-amz-metadata-directive", "COPY")
+    if directive not in ("COPY", "REPLACE"):
+        raise InvalidArgument(
+            "Unknown metadata directive.", ArgumentName="x-amz-metadata-directive", ArgumentValue=directive
+        )
+    headers: Mapping[str, str] = source.version.headers
+    metadata: Mapping[str, str] = source.version.metadata
+    if directive == "REPLACE":
+        headers, metadata = stored_headers(call.headers), user_metadata(call.headers)
+    return ObjectVersion(
+        bucket=call.bucket.name,
+        key=call.key,
+        version_id="",
+        modified=call.now,
+        owner=call.identity.id,
+        storage_class=storage_class(call.headers),
+        headers=headers,
+        metadata=metadata,
+    )
+
+
+def _check_difference(call: Call, source: Source, version: ObjectVersion) -> None:
+    """Refuse to copy an object to itself when nothing about it would change. An older version may become the newest."""
+    same_place = (source.version.bucket, source.version.key) == (version.bucket, version.key)
+    unchanged = (
+        call.headers.get("x-amz-metadata-directive", "COPY") == "COPY"
+        and "x-amz-website-redirect-location" not in call.headers
+        and "x-amz-checksum-algorithm" not in call.headers
+        and version.storage_class == source.version.storage_class
+    )
+    if same_place and unchanged and not source.is_named:
+        raise InvalidRequest(
+            "This copy request is illegal because it is trying to copy an object to itself without changing the "
+            "object's metadata, storage class, website redirect location or encryption attributes."
+        )
+
+
+def _source_headers(source: Source) -> dict[str, str]:
+    return {"x-amz-copy-source-version-id": source.version.version_id} if source.bucket.versioning else {}
+
+
+def _result(modified: datetime, etag: str, checksums: Mapping[str, str]) -> Tree:
+    return {"LastModified": modified, "ETag": quoted(etag), **checksum_elements(checksums)}
+
+
+@operation("PUT", "object", "partNumber", "uploadId", COPY_SOURCE, action="s3:PutObject", is_slow=True)
+async def upload_part_copy(call: Call) -> Response:
+    """Make a part of another object's bytes, or of a range of them."""
+    number = parse_part_number(call.query["partNumber"])
+    upload = await open_upload(call)
+    source = await source_of(call)
+    start, stop = _copied_range(call, source.version)
+    algorithms = part_algorithms(upload)
+    original = source.version.body
+
+    async def own(blob: Blob, bucket: Bucket, described: Part) -> Part:
+        return await call.backend.put_part(bucket, upload, replace(described, number=number, blob=blob))
+
+    if original is not None and stop - start == original.size and set(algorithms) <= set(original.checksums):
+        blob = await call.backend.copy_blob(source.bucket, original.blob, call.bucket)
+        part = await give_owner(call, blob, lambda blob, bucket: own(blob, bucket, original))
+    else:
+        digested = Redigested(read(call, source.version, start, stop, source.bucket), algorithms)
+
+        def described(blob: Blob) -> Part:
+            return Part(number, digested.size, digested.etag, call.now, blob, digested.checksums)
+
+        part = await store(call, digested.blocks(), lambda blob, bucket: own(blob, bucket, described(blob)))
+    shown = shown_checksums(upload, part)
+    return document("CopyPartResult", _result(part.modified, part.etag, shown), headers=_source_headers(source))
+
+
+def _copied_range(call: Call, version: ObjectVersion) -> tuple[int, int]:
+    """Which bytes are copied. Raises InvalidRange for a range that is not whole within the source."""
+    value = call.headers.get("x-amz-copy-source-range")
+    start, stop = (0, version.size) if value is None else parse_copy_range(value)
+    if stop > version.size:
+        raise InvalidRange(ActualObjectSize=version.size)
+    if stop - start > MAX_COPY:
+        raise InvalidRequest(
+            f"The specified copy source is larger than the maximum allowable size for a copy source: {MAX_COPY}"
+        )
+    return start, stop

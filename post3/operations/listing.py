@@ -1,0 +1,252 @@
+"""Listing: objects (both ways), versions, and uploads in progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+from urllib.parse import quote
+
+from post3.errors import InvalidArgument, NoSuchKey, NoSuchVersion
+from post3.model.identity import ROOT, Identity
+from post3.model.listing import CommonPrefix, ListQuery, Page
+from post3.model.object import NULL_VERSION, ObjectVersion
+from post3.model.tree import Tree
+from post3.model.upload import Upload
+from post3.operations.tokens import next_token, parse_token
+from post3.s3.call import Call
+from post3.s3.headers import quoted
+from post3.s3.message import Response, document
+from post3.s3.router import operation
+
+MAX_KEYS: Final = 1000
+Encode: TypeAlias = Callable[[str], str]
+
+
+def _encoding(query: Mapping[str, str]) -> tuple[str | None, Encode]:
+    """The encoding-type asked for, and how to write names in it: XML cannot carry every character of a key."""
+    name = query.get("encoding-type") or None
+    if name is None:
+        return None, lambda text: text
+    if name.lower() != "url":
+        raise InvalidArgument(
+            "Invalid Encoding Method specified in Request", ArgumentName="encoding-type", ArgumentValue=name
+        )
+    return "url", lambda text: quote(text, safe="/")
+
+
+def _owner(owner: str) -> Tree:
+    """An owner as lists show them."""
+    known = Identity(owner, owner) if owner != ROOT.id else ROOT
+    return {"ID": known.id, "DisplayName": known.display_name}
+
+
+def _object(version: ObjectVersion, encode: Encode, *, shows_owner: bool) -> Tree:
+    return {
+        "Key": encode(version.key),
+        "LastModified": version.modified,
+        "ETag": quoted(version.etag),
+        "ChecksumAlgorithm": [name.upper() for name in version.checksums],
+        "ChecksumType": version.checksum_type or None,
+        "Size": version.size,
+        "StorageClass": version.storage_class,
+        "Owner": _owner(version.owner) if shows_owner else None,
+    }
+
+
+def _common_prefixes(page: Page[ObjectVersion] | Page[Upload], encode: Encode) -> list[Tree]:
+    return [{"Prefix": encode(entry.prefix)} for entry in page.entries if isinstance(entry, CommonPrefix)]
+
+
+def _last_name(page: Page[ObjectVersion] | Page[Upload]) -> str:
+    """The key or common prefix that the next page goes on after."""
+    last = page.entries[-1]
+    return last.prefix if isinstance(last, CommonPrefix) else last.key
+
+
+@operation("GET", "bucket", action="s3:ListBucket")
+async def list_objects(call: Call) -> Response:
+    """The first way: pages go on after a marker, which is a key."""
+    query, (encoding, encode) = call.query, _encoding(call.query)
+    prefix, delimiter, marker = query.get("prefix", ""), query.get("delimiter", ""), query.get("marker", "")
+    limit = call.int_parameter("max-keys", MAX_KEYS, 0, MAX_KEYS)
+    page = await call.backend.list_versions(
+        call.bucket, ListQuery(prefix=prefix, delimiter=delimiter, after=marker, limit=limit)
+    )
+    return document(
+        "ListBucketResult",
+        {
+            "Name": call.bucket.name,
+            "Prefix": encode(prefix),
+            "Marker": encode(marker),
+            # Without a delimiter the client goes on after the last key, as it does on AWS.
+            "NextMarker": encode(_last_name(page)) if page.truncated and delimiter else None,
+            "MaxKeys": limit,
+            "Delimiter": encode(delimiter) if delimiter else None,
+            "EncodingType": encoding,
+            "IsTruncated": page.truncated,
+            "Contents": [
+                _object(entry, encode, shows_owner=True) for entry in page.entries if isinstance(entry, ObjectVersion)
+            ],
+            "CommonPrefixes": _common_prefixes(page, encode),
+        },
+    )
+
+
+@operation("GET", "bucket", "list-type=2", action="s3:ListBucket")
+async def list_objects_v2(call: Call) -> Response:
+    """The second way: pages go on with a token."""
+    query, (encoding, encode) = call.query, _encoding(call.query)
+    prefix, delimiter, start_after = query.get("prefix", ""), query.get("delimiter", ""), query.get("start-after", "")
+    token = query.get("continuation-token")
+    limit = call.int_parameter("max-keys", MAX_KEYS, 0, MAX_KEYS)
+    after = parse_token(token) if token else start_after
+    page = await call.backend.list_versions(
+        call.bucket, ListQuery(prefix=prefix, delimiter=delimiter, after=after, limit=limit)
+    )
+    shows_owner = query.get("fetch-owner", "").lower() == "true"
+    return document(
+        "ListBucketResult",
+        {
+            "Name": call.bucket.name,
+            "Prefix": encode(prefix),
+            "StartAfter": encode(start_after) if start_after else None,
+            "ContinuationToken": token,
+            "NextContinuationToken": next_token(_last_name(page)) if page.truncated else None,
+            "KeyCount": len(page.entries),
+            "MaxKeys": limit,
+            "Delimiter": encode(delimiter) if delimiter else None,
+            "EncodingType": encoding,
+            "IsTruncated": page.truncated,
+            "Contents": [
+                _object(entry, encode, shows_owner=shows_owner)
+                for entry in page.entries
+                if isinstance(entry, ObjectVersion)
+            ],
+            "CommonPrefixes": _common_prefixes(page, encode),
+        },
+    )
+
+
+@operation("GET", "bucket", "versions", action="s3:ListBucketVersions")
+async def list_object_versions(call: Call) -> Response:
+    """Every version and delete marker, newest first within a key."""
+    query, (encoding, encode) = call.query, _encoding(call.query)
+    prefix, delimiter, key_marker = query.get("prefix", ""), query.get("delimiter", ""), query.get("key-marker", "")
+    version_marker = query.get("version-id-marker", "")
+    limit = call.int_parameter("max-keys", MAX_KEYS, 0, MAX_KEYS)
+    page = await call.backend.list_versions(
+        call.bucket,
+        ListQuery(
+            prefix=prefix,
+            delimiter=delimiter,
+            after=key_marker,
+            after_sequence=await _sequence(call, key_marker, version_marker),
+            limit=limit,
+            all_versions=True,
+        ),
+    )
+    last = page.entries[-1] if page.truncated else None
+    return document(
+        "ListVersionsResult",
+        {
+            "Name": call.bucket.name,
+            "Prefix": encode(prefix),
+            "KeyMarker": encode(key_marker),
+            "VersionIdMarker": version_marker,
+            "NextKeyMarker": encode(_last_name(page)) if page.truncated else None,
+            "NextVersionIdMarker": _version_marker(last) if isinstance(last, ObjectVersion) else None,
+            "MaxKeys": limit,
+            "Delimiter": encode(delimiter) if delimiter else None,
+            "EncodingType": encoding,
+            "IsTruncated": page.truncated,
+            "": [_version(entry, encode) for entry in page.entries if isinstance(entry, ObjectVersion)],
+            "CommonPrefixes": _common_prefixes(page, encode),
+        },
+    )
+
+
+def _version(version: ObjectVersion, encode: Encode) -> Tree:
+    place: Tree = {"VersionId": version.version_id, "IsLatest": version.noncurrent is None}
+    if not version.is_delete_marker:
+        return {"Version": {**_object(version, encode, shows_owner=True), **place}}
+    return {
+        "DeleteMarker": {
+            "Key": encode(version.key),
+            **place,
+            "LastModified": version.modified,
+            "Owner": _owner(version.owner),
+        }
+    }
+
+
+def _version_marker(version: ObjectVersion) -> str:
+    """Names the place behind a version, which it keeps when the version is gone: ids begin with their sequence."""
+    if version.version_id == NULL_VERSION:
+        return f"{NULL_VERSION}.{version.sequence:016x}"
+    return version.version_id
+
+
+async def _sequence(call: Call, key: str, marker: str) -> int:
+    """The sequence that a version-id-marker stands for; 0 without one. Raises InvalidArgument."""
+    if not marker:
+        return 0
+    wrong = InvalidArgument(ArgumentName="version-id-marker", ArgumentValue=marker)
+    if not key:
+        raise InvalidArgument(
+            "A version-id marker cannot be specified without a key marker.",
+            ArgumentName="version-id-marker",
+            ArgumentValue=marker,
+        )
+    if marker == NULL_VERSION:
+        try:
+            return (await call.backend.get_version(call.bucket, key, NULL_VERSION)).sequence
+        except (NoSuchKey, NoSuchVersion):
+            raise wrong from None
+    try:
+        return int(marker.removeprefix(f"{NULL_VERSION}.")[:16], 16)
+    except ValueError:
+        raise wrong from None
+
+
+@operation("GET", "bucket", "uploads", action="s3:ListBucketMultipartUploads")
+async def list_multipart_uploads(call: Call) -> Response:
+    """Uploads in progress, by key and then by their beginning."""
+    query, (encoding, encode) = call.query, _encoding(call.query)
+    prefix, delimiter, key_marker = query.get("prefix", ""), query.get("delimiter", ""), query.get("key-marker", "")
+    upload_marker = query.get("upload-id-marker", "") if key_marker else ""
+    limit = call.int_parameter("max-uploads", MAX_KEYS, 0, MAX_KEYS)
+    page = await call.backend.list_uploads(
+        call.bucket,
+        ListQuery(prefix=prefix, delimiter=delimiter, after=key_marker, after_id=upload_marker, limit=limit),
+    )
+    last = page.entries[-1] if page.truncated else None
+    return document(
+        "ListMultipartUploadsResult",
+        {
+            "Bucket": call.bucket.name,
+            "KeyMarker": encode(key_marker),
+            "UploadIdMarker": upload_marker,
+            "NextKeyMarker": encode(_last_name(page)) if page.truncated else None,
+            "NextUploadIdMarker": last.upload_id if isinstance(last, Upload) else None,
+            "Prefix": encode(prefix),
+            "Delimiter": encode(delimiter) if delimiter else None,
+            "EncodingType": encoding,
+            "MaxUploads": limit,
+            "IsTruncated": page.truncated,
+            "Upload": [_upload(entry, encode) for entry in page.entries if isinstance(entry, Upload)],
+            "CommonPrefixes": _common_prefixes(page, encode),
+        },
+    )
+
+
+def _upload(upload: Upload, encode: Encode) -> Tree:
+    return {
+        "Key": encode(upload.key),
+        "UploadId": upload.upload_id,
+        "Initiator": _owner(upload.owner),
+        "Owner": _owner(upload.owner),
+        "StorageClass": upload.storage_class,
+        "Initiated": upload.initiated,
+        "ChecksumAlgorithm": upload.checksum_algorithm.upper() or None,
+        "ChecksumType": upload.checksum_type or None,
+    }

@@ -1,0 +1,277 @@
+"""Objects: put, get, look at."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from post3.errors import InvalidArgument, InvalidPartNumber, InvalidRequest, MethodNotAllowed, NoSuchKey, S3Error
+from post3.model.bucket import Bucket
+from post3.model.checksums import DEFAULT_ALGORITHM
+from post3.model.conditions import WriteConditions
+from post3.model.names import check_key
+from post3.model.object import Blob, ObjectVersion, Part
+from post3.model.ranges import runs
+from post3.model.tree import Tree
+from post3.operations.storing import store
+from post3.s3.call import Call
+from post3.s3.headers import (
+    checksum_headers,
+    content_range,
+    http_date,
+    overrides,
+    parse_range,
+    quoted,
+    read_conditions,
+    storage_class,
+    stored_headers,
+    user_metadata,
+    version_headers,
+    write_conditions,
+)
+from post3.s3.message import Response, document
+from post3.s3.router import operation
+
+SMALL: Final = 64 * 1024
+"""Bytes of a body that are answered in one piece, with everything known before the status is sent."""
+MAX_PART_NUMBER: Final = 10_000
+
+
+@operation("PUT", "object")
+async def put_object(call: Call) -> Response:
+    """Store the request's body as the key's current version."""
+    check_key(call.key)
+    call.require_length()
+    headers = call.headers
+    conditions = write_conditions(headers)
+    version = ObjectVersion(
+        bucket=call.bucket.name,
+        key=call.key,
+        version_id="",
+        modified=call.now,
+        owner=call.identity.id,
+        storage_class=storage_class(headers),
+        headers=stored_headers(headers),
+        metadata=user_metadata(headers),
+    )
+    await check_early(call, conditions)
+    body = call.body(DEFAULT_ALGORITHM)
+
+    async def own(blob: Blob, bucket: Bucket) -> ObjectVersion:
+        described = replace(version, version_id=bucket.version_to_put)
+        whole = Part(1, body.size, body.etag, version.modified, blob, body.checksums)
+        return await call.backend.put_version(bucket, of_one_body(described, whole), conditions.for_put)
+
+    stored = await store(call, body.blocks(), own)
+    return Response(headers=put_headers(call.bucket, stored))
+
+
+def of_one_body(version: ObjectVersion, body: Part) -> ObjectVersion:
+    """The version with this one part as all of it."""
+    return replace(
+        version,
+        size=body.size,
+        etag=body.etag,
+        body=body,
+        checksums=body.checksums,
+        checksum_type="FULL_OBJECT" if body.checksums else "",
+    )
+
+
+async def check_early(call: Call, conditions: WriteConditions) -> None:
+    """Refuse a put whose condition fails already before its body is sent; it is decided for good with the write."""
+    if not conditions.judges_puts:
+        return
+    try:
+        current: ObjectVersion | None = await call.backend.get_version(call.bucket, call.key)
+    except NoSuchKey:
+        current = None
+    conditions.for_put(current, None)
+
+
+def put_headers(bucket: Bucket, stored: ObjectVersion) -> dict[str, str]:
+    """What the answer to a put tells of the version that it made."""
+    told = {"etag": quoted(stored.etag), **checksum_headers(stored.checksums, stored.checksum_type)}
+    if bucket.versioning == "Enabled":
+        told["x-amz-version-id"] = stored.version_id
+    return told
+
+
+@operation("GET", "object", parameters=("partNumber",))
+async def get_object(call: Call) -> Response:
+    """The bytes, or a range of them, or one part."""
+    version = await readable(call)
+    response, start, stop = await _described(call, version)
+    if start < stop:
+        stream = read(call, version, start, stop)
+        response.body = b"".join([run async for run in stream]) if stop - start <= SMALL else stream
+    return response
+
+
+@operation("HEAD", "object", parameters=("partNumber",), action="s3:GetObject")
+async def head_object(call: Call) -> Response:
+    """All that get_object would answer, but for the bytes."""
+    version = await readable(call)
+    response, _, _ = await _described(call, version)
+    return response
+
+
+async def readable(call: Call) -> ObjectVersion:
+    """The version asked for; a delete marker raises what S3 answers for it."""
+    version = await call.version()
+    if version.is_delete_marker:
+        raise hidden_by(version, named=call.version_id is not None)
+    return version
+
+
+def hidden_by(marker: ObjectVersion, *, named: bool) -> S3Error:
+    """The error for a marker: the key seems absent, but a marker named by its id cannot be read at all.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html
+    """
+    headers = {"x-amz-delete-marker": "true", "x-amz-version-id": marker.version_id}
+    if named:
+        headers |= {"allow": "DELETE", "last-modified": http_date(marker.modified)}
+        return MethodNotAllowed(headers=headers, Method="GET", ResourceType="DeleteMarker")
+    return NoSuchKey(headers=headers, Key=marker.key)
+
+
+async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int, int]:
+    """The answer without its body, and which bytes are its body."""
+    headers = call.headers
+    read_conditions(headers).check_read(version.etag, version.modified)
+    wanted = parse_range(headers.get("range"))
+    response = Response(headers=version_headers(version, shows_version=bool(call.bucket.versioning)))
+    response.headers.update(overrides(call.query))
+    start, stop = 0, version.size
+    shown, shown_type = version.checksums, version.checksum_type
+    if "partNumber" in call.query:
+        if wanted is not None:
+            raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
+        part = await _part(call, version)
+        start, stop = part.start, part.start + part.size
+        if version.parts:
+            response.headers["x-amz-mp-parts-count"] = str(version.parts)
+            shown = _matching(part.checksums, version.checksums)
+    elif wanted is not None:
+        start, stop = wanted.of(version.size)
+        shown = shown if stop - start == version.size else {}
+    if start < stop and (wanted is not None or "partNumber" in call.query):
+        response.status = 206
+        response.headers["content-range"] = content_range(start, stop, version.size)
+    if headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+        response.headers.update(checksum_headers(shown, shown_type))
+    response.headers["content-length"] = str(stop - start)
+    return response, start, stop
+
+
+def _matching(checksums: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Of a part's checksums, those of the algorithms that its object has."""
+    return {name: checksums[name] for name in wanted if name in checksums}
+
+
+async def _part(call: Call, version: ObjectVersion) -> Part:
+    number = parse_part_number(call.query["partNumber"])
+    parts = await call.backend.list_parts(call.bucket, version, after=number - 1, limit=1)
+    if not parts or parts[0].number != number:
+        raise InvalidPartNumber(ActualPartCount=version.parts or 1, PartNumberRequested=number)
+    return parts[0]
+
+
+def parse_part_number(text: str) -> int:
+    """A part number, from 1 to 10,000. Raises InvalidArgument."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MAX_PART_NUMBER):
+        raise InvalidArgument(
+            "Part number must be an integer between 1 and 10000, inclusive",
+            ArgumentName="partNumber",
+            ArgumentValue=text,
+        )
+    return int(text)
+
+
+async def read(
+    call: Call, version: ObjectVersion, start: int, stop: int, bucket: Bucket | None = None
+) -> AsyncIterator[bytes]:
+    """The version's bytes from start to before stop, in runs; of another bucket than the call's where one is given."""
+    bucket = bucket or call.bucket
+    parts = [version.body] if version.body else await call.backend.list_parts(bucket, version, start=start, stop=stop)
+    for run in runs(parts, start, stop):
+        async for data in call.backend.read_blob(bucket, run.part.blob, run.start, run.stop):
+            yield data
+
+
+ATTRIBUTES: Final = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
+MAX_ATTRIBUTE_PARTS: Final = 1000
+
+
+@operation("GET", "object", "attributes")
+async def get_object_attributes(call: Call) -> Response:
+    """What x-amz-object-attributes names of a version, and only that."""
+    version = await readable(call)
+    named = _named_attributes(call.headers)
+    read_conditions(call.headers).check_read(version.etag, version.modified)
+    tree: dict[str, str | int | Tree | None] = {}
+    if "ETag" in named:
+        tree["ETag"] = version.etag
+    if "Checksum" in named and version.checksums:
+        tree["Checksum"] = {**checksum_elements(version.checksums), "ChecksumType": version.checksum_type or None}
+    if "ObjectParts" in named and version.parts:
+        tree["ObjectParts"] = await _object_parts(call, version)
+    if "StorageClass" in named:
+        tree["StorageClass"] = version.storage_class
+    if "ObjectSize" in named:
+        tree["ObjectSize"] = version.size
+    headers = {"last-modified": http_date(version.modified)}
+    if call.bucket.versioning:
+        headers["x-amz-version-id"] = version.version_id
+    return document("GetObjectAttributesResponse", tree, headers=headers)
+
+
+def _named_attributes(headers: Mapping[str, str]) -> set[str]:
+    value = headers.get("x-amz-object-attributes", "")
+    named = {name.strip() for name in value.split(",") if name.strip()}
+    if not named or not named <= set(ATTRIBUTES):
+        raise InvalidArgument(
+            f"Invalid attribute name specified; x-amz-object-attributes takes {', '.join(ATTRIBUTES)}.",
+            ArgumentName="x-amz-object-attributes",
+            ArgumentValue=value,
+        )
+    return named
+
+
+def checksum_elements(checksums: Mapping[str, str]) -> dict[str, str]:
+    """Checksums as XML elements: ChecksumCRC32 and the like."""
+    return {f"Checksum{algorithm.upper()}": value for algorithm, value in checksums.items()}
+
+
+async def _object_parts(call: Call, version: ObjectVersion) -> Tree:
+    limit = _number(call.headers, "x-amz-max-parts", MAX_ATTRIBUTE_PARTS)
+    after = _number(call.headers, "x-amz-part-number-marker", 0)
+    limit = min(limit, MAX_ATTRIBUTE_PARTS)
+    parts = await call.backend.list_parts(call.bucket, version, after=after, limit=limit + 1)
+    page = parts[:limit]
+    return {
+        "PartsCount": version.parts,
+        "PartNumberMarker": after,
+        "NextPartNumberMarker": page[-1].number if page else 0,
+        "MaxParts": limit,
+        "IsTruncated": len(parts) > limit,
+        "Part": [
+            {
+                "PartNumber": part.number,
+                "Size": part.size,
+                **checksum_elements(_matching(part.checksums, version.checksums)),
+            }
+            for part in page
+        ],
+    }
+
+
+def _number(headers: Mapping[str, str], name: str, default: int) -> int:
+    text = headers.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise InvalidArgument(f"{name} must be a whole number.", ArgumentName=name, ArgumentValue=text)
+    return int(text)

@@ -1,0 +1,150 @@
+"""What S3 can do and post3 cannot yet: answered with NotImplemented, so that nothing falls through to its neighbour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NoReturn
+
+from post3.errors import OperationNotImplemented
+from post3.s3.address import Level
+from post3.s3.call import Call
+from post3.s3.router import Operation, add
+
+UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
+    ("DELETE", "bucket", "analytics"): ("DeleteBucketAnalyticsConfiguration",),
+    ("DELETE", "bucket", "cors"): ("DeleteBucketCors",),
+    ("DELETE", "bucket", "encryption"): ("DeleteBucketEncryption",),
+    ("DELETE", "bucket", "intelligent-tiering"): ("DeleteBucketIntelligentTieringConfiguration",),
+    ("DELETE", "bucket", "inventory"): ("DeleteBucketInventoryConfiguration",),
+    ("DELETE", "bucket", "lifecycle"): ("DeleteBucketLifecycle",),
+    ("DELETE", "bucket", "metadataConfiguration"): ("DeleteBucketMetadataConfiguration",),
+    ("DELETE", "bucket", "metadataTable"): ("DeleteBucketMetadataTableConfiguration",),
+    ("DELETE", "bucket", "metrics"): ("DeleteBucketMetricsConfiguration",),
+    ("DELETE", "bucket", "ownershipControls"): ("DeleteBucketOwnershipControls",),
+    ("DELETE", "bucket", "policy"): ("DeleteBucketPolicy",),
+    ("DELETE", "bucket", "publicAccessBlock"): ("DeletePublicAccessBlock",),
+    ("DELETE", "bucket", "replication"): ("DeleteBucketReplication",),
+    ("DELETE", "bucket", "tagging"): ("DeleteBucketTagging",),
+    ("DELETE", "bucket", "website"): ("DeleteBucketWebsite",),
+    ("DELETE", "object", "annotation"): ("DeleteObjectAnnotation",),
+    ("DELETE", "object", "tagging"): ("DeleteObjectTagging",),
+    ("GET", "bucket", "abac"): ("GetBucketAbac",),
+    ("GET", "bucket", "accelerate"): ("GetBucketAccelerateConfiguration",),
+    ("GET", "bucket", "acl"): ("GetBucketAcl",),
+    ("GET", "bucket", "analytics"): ("GetBucketAnalyticsConfiguration", "ListBucketAnalyticsConfigurations"),
+    ("GET", "bucket", "cors"): ("GetBucketCors",),
+    ("GET", "bucket", "encryption"): ("GetBucketEncryption",),
+    ("GET", "bucket", "intelligent-tiering"): (
+        "GetBucketIntelligentTieringConfiguration",
+        "ListBucketIntelligentTieringConfigurations",
+    ),
+    ("GET", "bucket", "inventory"): ("GetBucketInventoryConfiguration", "ListBucketInventoryConfigurations"),
+    ("GET", "bucket", "lifecycle"): ("GetBucketLifecycleConfiguration", "GetBucketLifecycle"),
+    ("GET", "bucket", "logging"): ("GetBucketLogging",),
+    ("GET", "bucket", "metadataConfiguration"): ("GetBucketMetadataConfiguration",),
+    ("GET", "bucket", "metadataTable"): ("GetBucketMetadataTableConfiguration",),
+    ("GET", "bucket", "metrics"): ("GetBucketMetricsConfiguration", "ListBucketMetricsConfigurations"),
+    ("GET", "bucket", "notification"): ("GetBucketNotificationConfiguration", "GetBucketNotification"),
+    ("GET", "bucket", "object-lock"): ("GetObjectLockConfiguration",),
+    ("GET", "bucket", "ownershipControls"): ("GetBucketOwnershipControls",),
+    ("GET", "bucket", "policy"): ("GetBucketPolicy",),
+    ("GET", "bucket", "policyStatus"): ("GetBucketPolicyStatus",),
+    ("GET", "bucket", "publicAccessBlock"): ("GetPublicAccessBlock",),
+    ("GET", "bucket", "replication"): ("GetBucketReplication",),
+    ("GET", "bucket", "requestPayment"): ("GetBucketRequestPayment",),
+    ("GET", "bucket", "session"): ("CreateSession",),
+    ("GET", "bucket", "tagging"): ("GetBucketTagging",),
+    ("GET", "bucket", "website"): ("GetBucketWebsite",),
+    ("GET", "object", "acl"): ("GetObjectAcl",),
+    ("GET", "object", "annotation"): ("GetObjectAnnotation", "ListObjectAnnotations"),
+    ("GET", "object", "legal-hold"): ("GetObjectLegalHold",),
+    ("GET", "object", "retention"): ("GetObjectRetention",),
+    ("GET", "object", "tagging"): ("GetObjectTagging",),
+    ("GET", "object", "torrent"): ("GetObjectTorrent",),
+    # Browser uploads (POST Object) look the same; they come with the signatures that they need.
+    ("POST", "bucket", ""): ("WriteGetObjectResponse",),
+    ("POST", "bucket", "metadataConfiguration"): ("CreateBucketMetadataConfiguration",),
+    ("POST", "bucket", "metadataTable"): ("CreateBucketMetadataTableConfiguration",),
+    ("POST", "object", "restore"): ("RestoreObject",),
+    ("POST", "object", "select"): ("SelectObjectContent",),
+    ("PUT", "bucket", "abac"): ("PutBucketAbac",),
+    ("PUT", "bucket", "accelerate"): ("PutBucketAccelerateConfiguration",),
+    ("PUT", "bucket", "acl"): ("PutBucketAcl",),
+    ("PUT", "bucket", "analytics"): ("PutBucketAnalyticsConfiguration",),
+    ("PUT", "bucket", "cors"): ("PutBucketCors",),
+    ("PUT", "bucket", "encryption"): ("PutBucketEncryption",),
+    ("PUT", "bucket", "intelligent-tiering"): ("PutBucketIntelligentTieringConfiguration",),
+    ("PUT", "bucket", "inventory"): ("PutBucketInventoryConfiguration",),
+    ("PUT", "bucket", "lifecycle"): ("PutBucketLifecycleConfiguration", "PutBucketLifecycle"),
+    ("PUT", "bucket", "logging"): ("PutBucketLogging",),
+    ("PUT", "bucket", "metadataAnnotationTable"): ("UpdateBucketMetadataAnnotationTableConfiguration",),
+    ("PUT", "bucket", "metadataInventoryTable"): ("UpdateBucketMetadataInventoryTableConfiguration",),
+    ("PUT", "bucket", "metadataJournalTable"): ("UpdateBucketMetadataJournalTableConfiguration",),
+    ("PUT", "bucket", "metrics"): ("PutBucketMetricsConfiguration",),
+    ("PUT", "bucket", "notification"): ("PutBucketNotificationConfiguration", "PutBucketNotification"),
+    ("PUT", "bucket", "object-lock"): ("PutObjectLockConfiguration",),
+    ("PUT", "bucket", "ownershipControls"): ("PutBucketOwnershipControls",),
+    ("PUT", "bucket", "policy"): ("PutBucketPolicy",),
+    ("PUT", "bucket", "publicAccessBlock"): ("PutPublicAccessBlock",),
+    ("PUT", "bucket", "replication"): ("PutBucketReplication",),
+    ("PUT", "bucket", "requestPayment"): ("PutBucketRequestPayment",),
+    ("PUT", "bucket", "tagging"): ("PutBucketTagging",),
+    ("PUT", "bucket", "website"): ("PutBucketWebsite",),
+    ("PUT", "object", "acl"): ("PutObjectAcl",),
+    ("PUT", "object", "annotation"): ("PutObjectAnnotation",),
+    ("PUT", "object", "encryption"): ("UpdateObjectEncryption",),
+    ("PUT", "object", "legal-hold"): ("PutObjectLegalHold",),
+    ("PUT", "object", "renameObject"): ("RenameObject",),
+    ("PUT", "object", "retention"): ("PutObjectRetention",),
+    ("PUT", "object", "tagging"): ("PutObjectTagging",),
+}
+"""The operations by what tells them; where two names stand, their requests differ by a parameter at most."""
+
+_HEADER_PREFIXES: Final = (
+    "x-amz-server-side-encryption",
+    "x-amz-copy-source-server-side-encryption",
+    "x-amz-object-lock-",
+    "x-amz-grant-",
+    "x-amz-tagging",
+    "x-amz-write-offset-bytes",
+)
+_HARMLESS: Final[Mapping[str, frozenset[str]]] = {
+    # What these say is so without them.
+    "x-amz-acl": frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"}),
+    "x-amz-object-ownership": frozenset({"BucketOwnerEnforced", "ObjectWriter", "BucketOwnerPreferred"}),
+    "x-amz-bucket-object-lock-enabled": frozenset({"false", "False"}),
+    "x-amz-tagging-directive": frozenset({"COPY", "REPLACE"}),
+    "x-amz-tagging": frozenset({""}),
+    "x-amz-object-lock-legal-hold": frozenset({"OFF"}),
+}
+
+
+def refuse_unsupported_headers(headers: Mapping[str, str]) -> None:
+    """Raise NotImplemented for a header that asks for what is not there: better refused than promised and ignored."""
+    for name, value in headers.items():
+        if not name.startswith("x-amz-"):
+            continue
+        harmless = _HARMLESS.get(name)
+        if harmless is not None and value in harmless:
+            continue
+        if harmless is not None or name.startswith(_HEADER_PREFIXES):
+            raise OperationNotImplemented(Header=name)
+
+
+async def _refuse(call: Call) -> NoReturn:
+    raise OperationNotImplemented(Operation=call.operation.name)
+
+
+for (_method, _level, _selector), _names in UNSUPPORTED.items():
+    add(
+        Operation(
+            name=_names[0],
+            method=_method,
+            level=_level,
+            selectors=frozenset({_selector} - {""}),
+            parameters=frozenset(),
+            action=f"s3:{_names[0]}",
+            handler=_refuse,
+            loads_bucket=False,
+        )
+    )
