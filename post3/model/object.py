@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 NULL_VERSION: Final = "null"
 """The id of a version put while its bucket was not versioned."""
 NEW_VERSION: Final = ""
 """Asks the store for an id of its own making."""
-
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Block(NamedTuple):
@@ -43,7 +40,7 @@ class Part:
     etag: str
     modified: datetime
     blob: Blob
-    checksums: Mapping[str, str] = NOTHING
+    checksums: Mapping[str, str] = field(default_factory=dict)
     """Algorithm ("crc32") to base64."""
     start: int = 0
     """Offset in the object, once it has one."""
@@ -76,12 +73,12 @@ class ObjectVersion:
     """An object of one body carries its part: no second query."""
     parts: int = 0
     """Otherwise, how many there are."""
-    checksums: Mapping[str, str] = NOTHING
+    checksums: Mapping[str, str] = field(default_factory=dict)
     checksum_type: str = ""
     """FULL_OBJECT or COMPOSITE; empty without checksums."""
-    headers: Mapping[str, str] = NOTHING
+    headers: Mapping[str, str] = field(default_factory=dict)
     """content-type, cache-control, …: lower-case names to values as they came."""
-    metadata: Mapping[str, str] = NOTHING
+    metadata: Mapping[str, str] = field(default_factory=dict)
     """User metadata, without the prefix x-amz-meta-."""
 
 

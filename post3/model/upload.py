@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-
-from post3.model.object import NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +20,8 @@ class Upload:
     content: str = ""
     """What its object's content will be. Set by the backend."""
     storage_class: str = "STANDARD"
-    headers: Mapping[str, str] = NOTHING
-    metadata: Mapping[str, str] = NOTHING
+    headers: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     checksum_algorithm: str = ""
     checksum_type: str = ""
     version_id: str | None = None
