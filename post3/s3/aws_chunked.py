@@ -57,7 +57,7 @@ _CRLF: Final = b"\r\n"
 _UNSIGNED_HEADER: Final = re.compile(rb"([0-9a-fA-F]{1,16})()")
 _SIGNED_HEADER: Final = re.compile(rb"([0-9a-fA-F]{1,16});chunk-signature=([0-9a-fA-F]+\**)")
 _TRAILER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:([\t\n\x20-\x7e]*)")
-"""A token (RFC 9110, 5.6.2) and printable text. Amazon's own examples end the value with a line feed before the CRLF."""
+"""A token (RFC 9110, 5.6.2) and printable text. Some senders end the value with a line feed before the CRLF."""
 
 
 class Form(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from post3.model.bucket import Bucket
 from post3.model.identity import Identity
 from post3.model.object import ObjectVersion
 from post3.model.tree import Tree
-from post3.s3.body import MAX_DOCUMENT, Body, read_document
+from post3.s3.body import MAX_DOCUMENT, Body, document_body
 from post3.s3.message import Request
 from post3.s3.router import Operation
 from post3.s3.xml import parse
@@ -33,6 +33,7 @@ class Call:
     backend: Backend
     loaded: Bucket | None
     """None for the operations that work on no existing bucket."""
+    _body: Body | None = field(default=None, init=False, repr=False)
 
     @property
     def bucket(self) -> Bucket:
@@ -75,16 +76,26 @@ class Call:
 
     def body(self, *algorithms: str) -> Body:
         """The request's bytes as verified blocks, with these checksums computed beside those that the client sent."""
-        return Body(self.request, algorithms)
+        self._body = Body(self.request, algorithms)
+        return self._body
+
+    @property
+    def body_begun(self) -> bool:
+        """Whether the request's body was begun: then the request cannot be handled again."""
+        return self._body is not None and self._body.begun
 
     async def document(self, root: str, limit: int = MAX_DOCUMENT) -> Tree:
         """The request's XML, bounded, its digests checked. Raises MalformedXML, also for an empty body."""
-        return parse(await read_document(self.request, limit), root)
+        return parse(await self._read(limit), root)
 
     async def optional_document(self, root: str) -> Tree:
         """The request's XML, or an empty tree when the body is empty."""
-        body = await read_document(self.request, MAX_DOCUMENT)
+        body = await self._read(MAX_DOCUMENT)
         return parse(body, root) if body else {}
+
+    async def _read(self, limit: int) -> bytes:
+        self._body = document_body(self.request, limit)
+        return await self._body.whole()
 
     def int_parameter(self, name: str, default: int, low: int, high: int) -> int:
         """A whole number from the query, cut to `high`. Raises InvalidArgument for what is none, or below `low`."""

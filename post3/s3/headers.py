@@ -13,11 +13,19 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Final
 
-from post3.errors import InvalidArgument, InvalidDigest, InvalidRequest, InvalidStorageClass, MetadataTooLarge
+from post3.errors import (
+    BadDigest,
+    InvalidArgument,
+    InvalidDigest,
+    InvalidRequest,
+    InvalidStorageClass,
+    MetadataTooLarge,
+)
 from post3.model.checksums import DIGEST_SIZES
 from post3.model.conditions import ReadConditions, WriteConditions
 from post3.model.object import ObjectVersion
 from post3.model.ranges import ByteRange
+from post3.s3.aws_chunked import FORMS
 
 METADATA_PREFIX: Final = "x-amz-meta-"
 MAX_METADATA: Final = 2048
@@ -50,7 +58,13 @@ STORAGE_CLASSES: Final = frozenset(
 )
 """Those of AWS's classes whose objects can be read at once; the others want a restore that post3 does not know."""
 CHECKSUM_PREFIX: Final = "x-amz-checksum-"
+SHA256_STAND_INS: Final = ("UNSIGNED-PAYLOAD", *FORMS)
+"""What x-amz-content-sha256 may say instead of a digest."""
 
+_CHECKSUM_OPTIONS: Final = frozenset({"x-amz-checksum-algorithm", "x-amz-checksum-mode", "x-amz-checksum-type"})
+_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+_MAX_DIGITS: Final = 18
+"""More than any size has: Python refuses to read numbers of thousands of digits."""
 _RANGE: Final = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))", re.ASCII)
 
 
@@ -128,11 +142,6 @@ def read_conditions(headers: Mapping[str, str], prefix: str = "") -> ReadConditi
 
 def write_conditions(headers: Mapping[str, str]) -> WriteConditions:
     """The conditions of a put, a copy's target, a completion or a delete. Raises InvalidArgument for a wrong one."""
-    size = headers.get("x-amz-if-match-size")
-    if size is not None and not (size.isascii() and size.isdigit()):
-        raise InvalidArgument(
-            "x-amz-if-match-size must be a size in bytes", ArgumentName="x-amz-if-match-size", ArgumentValue=size
-        )
     time = headers.get("x-amz-if-match-last-modified-time")
     modified = parse_http_date(time)
     if time is not None and modified is None:
@@ -144,7 +153,7 @@ def write_conditions(headers: Mapping[str, str]) -> WriteConditions:
     return WriteConditions(
         if_match=parse_etags(headers.get("if-match")),
         if_none_match=parse_etags(headers.get("if-none-match")),
-        size=None if size is None else int(size),
+        size=parse_size(headers, "x-amz-if-match-size"),
         modified=modified,
     )
 
@@ -194,19 +203,62 @@ def content_md5(headers: Mapping[str, str]) -> bytes | None:
 
 
 def checksum_values(headers: Mapping[str, str]) -> dict[str, str]:
-    """The x-amz-checksum-… values sent, base64 by algorithm. Raises InvalidRequest for a malformed or a second one."""
+    """The x-amz-checksum-… value sent, base64 by algorithm. Raises InvalidRequest for an unknown or a second one.
+
+    A malformed value can match no body, hence BadDigest (s3-tests: test_object_checksum_sha256).
+    """
     found: dict[str, str] = {}
-    for algorithm, size in DIGEST_SIZES.items():
-        value = headers.get(CHECKSUM_PREFIX + algorithm)
-        if value is None:
-            continue
-        digest = _unbase64(value.partition("-")[0])
-        if digest is None or len(digest) != size:
-            raise InvalidRequest(f"Value for {CHECKSUM_PREFIX}{algorithm} header is invalid.")
-        found[algorithm] = value
+    for header, value in headers.items():
+        if header.startswith(CHECKSUM_PREFIX) and header not in _CHECKSUM_OPTIONS:
+            algorithm = header.removeprefix(CHECKSUM_PREFIX)
+            if algorithm not in DIGEST_SIZES:
+                raise InvalidRequest("The algorithm type you specified in x-amz-checksum- header is invalid.")
+            if not is_checksum(algorithm, value.partition("-")[0]):
+                raise BadDigest(f"Value for {header} header is invalid.")
+            found[algorithm] = value
     if len(found) > 1:
         raise InvalidRequest("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
     return found
+
+
+def trailing_checksum(headers: Mapping[str, str]) -> str:
+    """The algorithm of the checksum that x-amz-trailer announces, or empty. Raises InvalidRequest for any other."""
+    announced = headers.get("x-amz-trailer", "").lower()
+    algorithm = announced.removeprefix(CHECKSUM_PREFIX)
+    if announced and (algorithm == announced or algorithm not in DIGEST_SIZES):
+        raise InvalidRequest("The value specified in the x-amz-trailer header is not supported")
+    return algorithm
+
+
+def is_checksum(algorithm: str, value: str) -> bool:
+    """Whether the value is as long as the algorithm's digests, in base64."""
+    digest = _unbase64(value)
+    return digest is not None and len(digest) == DIGEST_SIZES[algorithm]
+
+
+def content_sha256(headers: Mapping[str, str]) -> str:
+    """What x-amz-content-sha256 says: 64 hexadecimal digits, or one of the values that stand for none; or empty.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html
+    """
+    value = headers.get("x-amz-content-sha256", "")
+    if value and value not in SHA256_STAND_INS and not _SHA256.fullmatch(value):
+        raise InvalidArgument(
+            f"x-amz-content-sha256 must be {', '.join(SHA256_STAND_INS)} or a valid sha256 value.",
+            ArgumentName="x-amz-content-sha256",
+            ArgumentValue=value,
+        )
+    return value
+
+
+def parse_size(headers: Mapping[str, str], name: str) -> int | None:
+    """The number of bytes that a header tells, None without it. Raises InvalidArgument for what is no number."""
+    value = headers.get(name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS):
+        raise InvalidArgument(f"{name} must be a size in bytes", ArgumentName=name, ArgumentValue=value)
+    return int(value)
 
 
 def _unbase64(value: str) -> bytes | None:
