@@ -1,0 +1,90 @@
+"""botocore's model of S3, and requests as botocore would send them, in post3's own form."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import botocore.session
+from botocore.model import OperationModel, Shape
+from botocore.serialize import create_serializer
+
+from post3.s3.address import parse_path, parse_query, valueless_names
+from post3.s3.message import Request
+
+SERVICE: Final = botocore.session.get_session().get_service_model("s3")
+SAME_REQUEST: Final = {"ListDirectoryBuckets": "ListBuckets"}
+"""Operations whose request cannot be told from another's; those of directory buckets go to an address of their own."""
+
+
+def operations() -> list[str]:
+    """All names in the model."""
+    return sorted(SERVICE.operation_names)
+
+
+def sample(shape: Shape, name: str = "") -> Any:
+    """A value of the shape, as small as it may be."""
+    if getattr(shape, "is_tagged_union", False):
+        member = next(iter(shape.members))  # type: ignore[attr-defined]
+        return {member: sample(shape.members[member], member)}  # type: ignore[attr-defined]
+    if shape.type_name == "structure":
+        return {member: sample(shape.members[member], member) for member in shape.required_members}  # type: ignore[attr-defined]
+    if shape.type_name == "list":
+        return [sample(shape.member)]  # type: ignore[attr-defined]
+    if shape.type_name in ("integer", "long"):
+        return 1
+    if shape.type_name == "boolean":
+        return True
+    if shape.type_name == "timestamp":
+        return "2026-01-01T00:00:00Z"
+    if shape.type_name == "blob":
+        return b"x"
+    if getattr(shape, "enum", None):
+        return shape.enum[0]  # type: ignore[attr-defined]
+    return {"Bucket": "bucket", "Key": "key", "CopySource": "bucket/source"}.get(
+        name, "x" * shape.metadata.get("min", 1)
+    )
+
+
+def request_for(name: str) -> Request:
+    """The least request for an operation, as botocore writes it."""
+    operation = SERVICE.operation_model(name)
+    params = sample(operation.input_shape) if operation.input_shape else {}
+    sent = create_serializer("rest-xml").serialize_to_request(params, operation)
+    path, _, fixed = sent["url_path"].partition("?")
+    query = "&".join(part for part in (fixed, urlencode(sent["query_string"] or {})) if part)
+    return make_request(sent["method"], path, query, {k.lower(): str(v) for k, v in sent["headers"].items()})
+
+
+def make_request(
+    method: str, path: str, query: str = "", headers: Mapping[str, str] | None = None, body: bytes = b""
+) -> Request:
+    """A request that never was on a wire."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        if body:
+            yield body
+
+    return Request(
+        id="0123456789ABCDEF",
+        method=method,
+        path=path,
+        address=parse_path(path),
+        query=parse_query(query),
+        headers={"host": "localhost", "content-length": str(len(body)), **(headers or {})},
+        body=chunks(),
+        valueless=valueless_names(query),
+    )
+
+
+def required_query(operation: OperationModel) -> set[str]:
+    """The query keys without which a request for the operation is not one."""
+    if operation.input_shape is None:
+        return set()
+    members = operation.input_shape.members
+    return {
+        members[name].serialization["name"]
+        for name in operation.input_shape.required_members
+        if members[name].serialization.get("location") == "querystring"
+    }
