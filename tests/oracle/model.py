@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import botocore.session
-from botocore.model import OperationModel, Shape
+from botocore.model import ListShape, OperationModel, Shape, StringShape, StructureShape
 from botocore.serialize import create_serializer
 
 from post3.s3.address import parse_path, parse_query, valueless_names
@@ -23,28 +23,27 @@ def operations() -> list[str]:
     return sorted(SERVICE.operation_names)
 
 
+LEAVES: Final[Mapping[str, Any]] = {
+    "integer": 1,
+    "long": 1,
+    "boolean": True,
+    "timestamp": "2026-01-01T00:00:00Z",
+    "blob": b"x",
+}
+NAMED: Final[Mapping[str, str]] = {"Bucket": "bucket", "Key": "key", "CopySource": "bucket/source"}
+
+
 def sample(shape: Shape, name: str = "") -> Any:
     """A value of the shape, as small as it may be."""
-    if getattr(shape, "is_tagged_union", False):
-        member = next(iter(shape.members))  # type: ignore[attr-defined]
-        return {member: sample(shape.members[member], member)}  # type: ignore[attr-defined]
-    if shape.type_name == "structure":
-        return {member: sample(shape.members[member], member) for member in shape.required_members}  # type: ignore[attr-defined]
-    if shape.type_name == "list":
-        return [sample(shape.member)]  # type: ignore[attr-defined]
-    if shape.type_name in ("integer", "long"):
-        return 1
-    if shape.type_name == "boolean":
-        return True
-    if shape.type_name == "timestamp":
-        return "2026-01-01T00:00:00Z"
-    if shape.type_name == "blob":
-        return b"x"
-    if getattr(shape, "enum", None):
-        return shape.enum[0]  # type: ignore[attr-defined]
-    return {"Bucket": "bucket", "Key": "key", "CopySource": "bucket/source"}.get(
-        name, "x" * shape.metadata.get("min", 1)
-    )
+    if isinstance(shape, StructureShape):
+        union = bool(shape.metadata.get("union"))
+        members = [next(iter(shape.members))] if union else shape.required_members
+        return {member: sample(shape.members[member], member) for member in members}
+    if isinstance(shape, ListShape):
+        return [sample(shape.member)]
+    if isinstance(shape, StringShape):
+        return shape.enum[0] if shape.enum else NAMED.get(name, "x" * int(shape.metadata.get("min", 1)))
+    return LEAVES[shape.type_name]
 
 
 def request_for(name: str) -> Request:

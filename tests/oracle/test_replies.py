@@ -9,6 +9,7 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 import pytest
+from botocore.awsrequest import HeadersDict
 from botocore.model import Shape
 from botocore.parsers import create_parser
 from defusedxml.ElementTree import fromstring
@@ -113,13 +114,20 @@ def judge(name: str, status: int, headers: Mapping[str, str], body: bytes) -> An
     """The answer as botocore reads it, every element of it known to the model."""
     assert status < 300, body
     shape = SERVICE.operation_model(name).output_shape
-    if body and shape is not None and name not in NO_ELEMENTS:
+    assert shape is not None
+    if body and name not in NO_ELEMENTS:
         payload = shape.serialization.get("payload")
         document = shape.members[payload] if payload else shape
         assert unknown_elements(fromstring(body), document, name) == []
-    parsed = create_parser("rest-xml").parse({"status_code": status, "headers": dict(headers), "body": body}, shape)
+    parsed = as_botocore_reads(status, headers, body, shape)
     assert parsed["ResponseMetadata"]["HTTPStatusCode"] == status
     return parsed
+
+
+def as_botocore_reads(status: int, headers: Mapping[str, str], body: bytes, shape: Shape) -> Any:
+    """The answer as botocore's parser gives it to a program."""
+    answer = {"status_code": status, "headers": HeadersDict(headers), "body": body}
+    return create_parser("rest-xml").parse(answer, shape)
 
 
 READS: Final = [
@@ -204,6 +212,7 @@ async def test_the_headers_of_an_object_are_those_of_the_model(store: Store) -> 
 async def test_an_error_is_one_that_botocore_can_read(store: Store) -> None:
     status, headers, body = await store.ask("GET", "/bucket/absent")
     shape = SERVICE.operation_model("GetObject").output_shape
-    parsed = create_parser("rest-xml").parse({"status_code": status, "headers": headers, "body": body}, shape)
+    assert shape is not None
+    parsed = as_botocore_reads(status, headers, body, shape)
     assert parsed["Error"]["Code"] == "NoSuchKey"
     assert parsed["ResponseMetadata"]["RequestId"] == headers["x-amz-request-id"]
