@@ -1,5 +1,19 @@
 """post3: S3-compatible object storage that runs anywhere, in a directory or in PostgreSQL."""
 
+from typing import TYPE_CHECKING
+
 from post3._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from post3.app import create_app
+
+__all__ = ["__version__", "create_app"]
+
+
+def __getattr__(name: str) -> object:
+    """Import the server only when it is asked for."""
+    if name != "create_app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from post3.app import create_app  # noqa: PLC0415
+
+    return create_app

@@ -1,0 +1,74 @@
+"""The composition root: settings to store to dispatcher to server. The one place that names a concrete store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from post3.auth.access import Admission
+from post3.config import ConfigError, Settings
+from post3.server import Answer, build_sanic
+from post3.storage.protocol import Backend
+
+if TYPE_CHECKING:
+    from sanic import Sanic
+
+    app: Sanic[Any, Any]
+
+
+def create_backend(settings: Settings) -> Backend:
+    """The store that the settings name, not yet open. Raises ConfigError."""
+    # Imported late: a server needs one of them only.
+    if settings.backend == "memory":
+        from post3.storage.memory import MemoryBackend  # noqa: PLC0415
+
+        return MemoryBackend()
+    if settings.backend == "fs":
+        from post3.storage.filesystem.backend import FilesystemBackend  # noqa: PLC0415
+
+        return FilesystemBackend(
+            settings.data_dir,
+            gc_grace=settings.gc_grace,
+            durable=settings.durable,
+            allow_network_disk=settings.allow_network_disk,
+        )
+    raise ConfigError(f"There is no store called {settings.backend!r}.")
+
+
+def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[Any, Any]:
+    """A server, by default set from the environment. Applications in one process need names of their own.
+
+    Each process that serves it opens a store for itself. Raises ConfigError.
+    """
+    settings = settings or Settings.load()
+    settings.check()
+    opened: list[Backend] = []
+
+    async def start() -> Answer:
+        from post3.dispatch import Dispatcher  # noqa: PLC0415  # declares all operations
+
+        backend = create_backend(settings)
+        await backend.open()
+        opened.append(backend)
+        return Dispatcher(backend, Admission(any_host=settings.allow_anonymous)).handle
+
+    async def finish() -> None:
+        while opened:
+            await opened.pop().close()
+
+    return build_sanic(
+        name,
+        start,
+        finish,
+        host=settings.host,
+        port=settings.port,
+        check_host=settings.check_reach,
+        access_log=settings.access_log,
+    )
+
+
+def __getattr__(name: str) -> object:
+    """The global `app` of `sanic post3.app`, made from the environment when it is first asked for."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()["app"] = made = create_app()
+    return made

@@ -1,0 +1,39 @@
+"""The command `post3`: its parser and its subcommands."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from post3._version import __version__
+from post3.cli import server
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; the exit status."""
+    # From now on a signal means a clean end, also while modules are still being imported.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    parser = Parser(prog="post3", description="S3-compatible object storage that runs anywhere.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"post3 {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    server.add_serve(commands)
+    chosen = parser.parse_args(arguments)
+    run = chosen.run
+    status: int = run(chosen)
+    return status
+
+
+def _leave(_: int, __: object) -> NoReturn:
+    sys.exit(0)

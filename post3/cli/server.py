@@ -1,0 +1,167 @@
+"""The subcommand that serves: `post3 serve`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from post3._version import __version__
+from post3.cli.processes import supervise
+from post3.config import OPTIONS, ConfigError, Endpoint, Option, Settings
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+BACKLOG: Final = 1024
+
+
+def add_serve(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add the subcommand to the parser."""
+    parser = commands.add_parser(
+        "serve",
+        help="serve S3",
+        description="Serve S3. Each option has an environment variable that says the same; the option wins.",
+        allow_abbrev=False,
+    )
+    for option in OPTIONS:
+        _add_option(parser, option)
+    parser.set_defaults(run=serve)
+
+
+def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+    text = f"{option.help} [{option.variable}; default: {option.default}]".replace("%", "%%")
+    if option.metavar:
+        parser.add_argument(
+            option.flag, dest=option.field, metavar=option.metavar, help=text, default=argparse.SUPPRESS
+        )
+    else:
+        parser.add_argument(
+            option.flag, dest=option.field, action="store_const", const="1", help=text, default=argparse.SUPPRESS
+        )
+        parser.add_argument(
+            option.flag.replace("--", "--no-", 1),
+            dest=option.field,
+            action="store_const",
+            const="0",
+            help=argparse.SUPPRESS,
+            default=argparse.SUPPRESS,
+        )
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM; the exit status."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    try:
+        settings = Settings.load({name: value for name, value in vars(arguments).items() if name != "run"})
+        listening = listen(settings.endpoint)
+    except ConfigError as error:
+        return complain(str(error))
+    tell = partial(_tell, settings, listening)
+    if settings.workers == 1:
+        wrong = work(settings, listening, tell)
+    else:
+        for module in ("post3.app", "post3.dispatch"):
+            import_module(module)  # once for all workers
+        wrong = supervise(settings.workers, partial(work, settings, listening), tell)
+    return complain(wrong) if wrong else 0
+
+
+def complain(message: str) -> int:
+    """Say in one line what is wrong; the exit status for it."""
+    print(f"post3 serve: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    return 2
+
+
+def listen(endpoint: Endpoint) -> socket.socket:
+    """A socket that is bound to it. Raises ConfigError."""
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # A name such as localhost means both kinds of address; the old one reaches every client.
+        family, _, _, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
+        bound = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"Cannot listen on {endpoint}: {_reason(error, endpoint)}") from None
+    bound.setblocking(False)
+    return bound
+
+
+def _reason(error: OSError, endpoint: Endpoint) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"the port is taken; stop what uses it, or choose another with --host {endpoint._replace(port=0)}."
+    if error.errno == errno.EACCES:
+        return "that is not allowed; ports below 1024 need special rights."
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address."
+    return f"{error.strerror or error}."
+
+
+def work(settings: Settings, listening: socket.socket, ready: Callable[[], None], parent: int | None = None) -> str:
+    """Serve on the socket until SIGTERM (or SIGINT, or the end of the pipe `parent`); why it could not start, or ""."""
+    stop = asyncio.Event()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        loop = runner.get_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        if parent is not None:
+            # Ctrl-C reaches all processes of a terminal; the parent says when to stop.
+            loop.add_signal_handler(signal.SIGINT, lambda: None)
+            loop.add_reader(parent, _orphaned, loop, parent, stop)
+        return runner.run(_work(settings, listening, ready, stop))
+
+
+def _orphaned(loop: AbstractEventLoop, parent: int, stop: asyncio.Event) -> None:
+    loop.remove_reader(parent)
+    stop.set()
+
+
+async def _work(settings: Settings, listening: socket.socket, ready: Callable[[], None], stop: asyncio.Event) -> str:
+    from post3.app import create_app  # noqa: PLC0415
+    from post3.server import serve as serve_on  # noqa: PLC0415
+
+    try:
+        await serve_on(create_app(settings), listening, stop, ready)
+    except OSError as error:
+        told = f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error)
+        return f"Cannot open the store {store_name(settings)}: {told}"
+    except ValueError as error:
+        return f"Cannot open the store {store_name(settings)}: {error}"
+    return ""
+
+
+def _loop_factory() -> Callable[[], AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return None
+    factory: Callable[[], AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _tell(settings: Settings, listening: socket.socket) -> None:
+    """Print the one line that says that it serves."""
+    host, port = listening.getsockname()[:2]
+    workers = f", {settings.workers} workers" if settings.workers > 1 else ""
+    who = "who reaches it" if settings.allow_anonymous else "on this machine"
+    print(
+        f"post3 {__version__} serves http://{Endpoint(host, port)} from {store_name(settings)}{workers}. "
+        f"Anyone {who} may read and write.",
+        flush=True,
+    )
+
+
+def store_name(settings: Settings) -> str:
+    """The store as people call it."""
+    if settings.backend == "memory":
+        return "memory (gone when it stops)"
+    path = settings.data_dir
+    return f"{path if path.is_absolute() else os.path.join('.', path)} (filesystem)"

@@ -1,0 +1,213 @@
+"""Sanic, with every request answered by one function, and its own errors told as S3 tells them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, Final, cast
+
+from sanic import Sanic
+from sanic.exceptions import BadURL, PayloadTooLarge, URITooLong
+from sanic.exceptions import RequestTimeout as SanicRequestTimeout
+from sanic.handlers import ErrorHandler
+from sanic.http import Http
+from sanic.request import Request as SanicRequest
+from sanic.response import HTTPResponse
+
+from post3.errors import (
+    InternalError,
+    InvalidRequest,
+    InvalidURI,
+    RequestHeaderSectionTooLarge,
+    RequestTimeout,
+    S3Error,
+    ServiceUnavailable,
+)
+from post3.s3.message import error_response
+from post3.s3.reply import own_headers
+from post3.server.exchange import Answer, Exchange, access_logger, logger, new_id
+from post3.server.head import Head
+from post3.server.wire import MAX_DRAIN
+
+PATIENCE: Final = 10.0
+"""Seconds that requests in flight have when the server stops."""
+MAX_HEAD: Final = 16_384
+"""Sanic's ceiling."""
+
+
+class Errors(ErrorHandler):
+    """What Sanic finds wrong before a request exists, as S3 tells it."""
+
+    def default(self, request: SanicRequest, exception: Exception) -> HTTPResponse:
+        error = as_s3_error(exception)
+        if error.status >= 500:
+            logger.error("a request failed before it was read", exc_info=exception)
+        request_id = new_id()
+        path = request.raw_url.decode("ascii", "replace").partition("?")[0]
+        answer = error_response(error, request_id, path)
+        return HTTPResponse(
+            cast(bytes, answer.body),
+            error.status,
+            {**own_headers(), "x-amz-request-id": request_id},
+            content_type="application/xml",
+        )
+
+
+def as_s3_error(exception: BaseException) -> S3Error:
+    """The S3 error for one of Sanic's."""
+    for kind, error in _S3_ERRORS:
+        if isinstance(exception, kind):
+            return error()
+    status = getattr(exception, "status_code", 500)
+    if status == 503:
+        return ServiceUnavailable()
+    return InvalidRequest(str(exception)) if status < 500 else InternalError()
+
+
+_S3_ERRORS: Final[tuple[tuple[type[BaseException], type[S3Error]], ...]] = (
+    (PayloadTooLarge, RequestHeaderSectionTooLarge),  # of a body it is never raised: their limit is lifted
+    (URITooLong, InvalidURI),
+    (BadURL, InvalidURI),
+    (SanicRequestTimeout, RequestTimeout),
+)
+
+
+class Application(Sanic[Any, Any]):
+    """Sanic, with every request answered by one function."""
+
+    def __init__(self, name: str, edge: Edge) -> None:
+        super().__init__(name, request_class=Head, error_handler=Errors(), configure_logging=False)
+        self.ctx.edge = edge
+        # Sanic wants a route; `handle_request` does not ask for it.
+        self.add_route(_unrouted, "/", name="all")
+        self.before_server_start(edge.open)
+        self.before_server_stop(edge.stop)
+        self.after_server_stop(edge.close)
+        self.config.update(
+            ACCESS_LOG=False,
+            AUTO_EXTEND=False,
+            GRACEFUL_SHUTDOWN_TIMEOUT=PATIENCE,
+            KEEP_ALIVE_TIMEOUT=120,
+            MOTD=False,
+            REQUEST_BUFFER_SIZE=256 * 1024,
+            REQUEST_MAX_HEADER_SIZE=MAX_HEAD,
+            REQUEST_MAX_SIZE=MAX_DRAIN,
+            REQUEST_TIMEOUT=60,
+            # A long commit moves no bytes; clients that move none are told apart in Body and Exchange.
+            RESPONSE_TIMEOUT=math.inf,
+        )
+        # It rewrites Sanic's functions from their source, which works once in a process.
+        self.config.TOUCHUP = not getattr(Http, "__touched__", False)
+
+    async def handle_request(self, request: SanicRequest) -> None:
+        await self.ctx.edge.handle(request)
+
+    def prepare(self, host: str | None = None, port: int | None = None, **kwargs: Any) -> None:
+        """What `sanic post3.app` calls: where it names no address, post3's settings do."""
+        edge: Edge = self.ctx.edge
+        if not any(kwargs.get(name) for name in ("sock", "unix")):
+            host, port = host or edge.host, port or edge.port
+            edge.check_host(host)
+        super().prepare(host, port, **kwargs)
+
+
+async def _unrouted(request: SanicRequest) -> HTTPResponse:
+    raise NotImplementedError
+
+
+class Edge:
+    """What a server's exchanges share."""
+
+    def __init__(
+        self,
+        start: Callable[[], Awaitable[Answer]],
+        finish: Callable[[], Awaitable[None]],
+        *,
+        host: str,
+        port: int,
+        check_host: Callable[[str], None],
+        access_log: bool,
+    ) -> None:
+        self.host, self.port, self.check_host = host, port, check_host
+        self._start, self._finish = start, finish
+        self._access_log = access_log
+        self._answer: Answer | None = None
+        self._stopping = False
+        self._active = 0
+
+    async def open(self, _: object = None) -> None:
+        """Get ready to answer; raises what `start` raises."""
+        self._answer = await self._start()
+
+    async def stop(self, _: object = None) -> None:
+        """From now on, each connection ends with the answer that is under way."""
+        self._stopping = True
+
+    async def close(self, _: object = None) -> None:
+        """Give everything back, after what is still under way has cleaned up."""
+        for _ in range(500):
+            if not self._active:
+                break
+            await asyncio.sleep(0.01)
+        if self._answer is not None:
+            self._answer = None
+            await self._finish()
+
+    async def handle(self, request: SanicRequest) -> None:
+        """Answer one request."""
+        assert self._answer is not None  # noqa: S101  # Sanic listens only after `open`
+        exchange = Exchange(request)
+        began = perf_counter() if self._access_log else 0.0
+        self._active += 1
+        try:
+            await exchange.run(self._answer, stopping=self._is_stopping)
+        finally:
+            self._active -= 1
+            if self._access_log:
+                exchange.log(began)
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
+
+
+def build_sanic(
+    name: str,
+    start: Callable[[], Awaitable[Answer]],
+    finish: Callable[[], Awaitable[None]],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 9000,
+    check_host: Callable[[str], None] = lambda host: None,
+    access_log: bool = False,
+) -> Sanic[Any, Any]:
+    """A Sanic application whose every request is answered by what `start` returns.
+
+    `start` runs in each worker before it listens, `finish` after its last answer. Host and port are for `sanic
+    post3.app`, which may name another host: `check_host` raises for one that may not be.
+    """
+    quiet_sanic()
+    if access_log:
+        _write_access_log()
+    edge = Edge(start, finish, host=host, port=port, check_host=check_host, access_log=access_log)
+    return Application(name, edge)
+
+
+def quiet_sanic() -> None:
+    """Leave Sanic's warnings and errors, not its tale of starting."""
+    os.environ.setdefault("SANIC_IGNORE_PRODUCTION_WARNING", "true")
+    for name in ("sanic.root", "sanic.server", "sanic.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _write_access_log() -> None:
+    access_logger.setLevel(logging.INFO)
+    access_logger.propagate = False
+    if not access_logger.handlers:
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        access_logger.addHandler(handler)

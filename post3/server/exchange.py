@@ -1,0 +1,187 @@
+"""One request and its answer: asked for, framed, and sent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from random import getrandbits
+from time import gmtime, perf_counter, strftime
+from typing import TypeAlias
+
+from sanic.http import Stage
+from sanic.request import Request as SanicRequest
+
+from post3.errors import InternalError, S3Error
+from post3.s3.message import Request, Response, error_response
+from post3.s3.reply import CONTENT_TYPE, Ending, ending, head
+from post3.server.head import Body, read_request
+from post3.server.wire import Wire
+
+Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
+"""What answers requests: `Dispatcher.handle`."""
+
+logger = logging.getLogger("post3")
+access_logger = logging.getLogger("post3.access")
+
+
+def new_id() -> str:
+    """A request's id: 16 random hexadecimal digits."""
+    return f"{getrandbits(64):016X}"
+
+
+class Exchange:
+    """One request of a connection and its answer."""
+
+    __slots__ = ("_body", "_head", "_wire", "id", "sent", "status")
+
+    def __init__(self, request: SanicRequest) -> None:
+        self._head = request
+        self._wire = Wire(request.stream)
+        self._body = Body(self._wire.stream)
+        self.id = new_id()
+        self.status = 0
+        self.sent = 0
+        """Bytes of the answer's body."""
+
+    async def run(self, answer: Answer, *, stopping: Callable[[], bool]) -> None:
+        """Ask for the answer and send it; an error is told as long as nothing is sent."""
+        # Sanic limits bodies by this; ours are limited where their meaning is known.
+        self._wire.stream.request_max_size = math.inf
+        try:
+            response = await self._ask(answer)
+            if stopping():
+                self._wire.stream.keep_alive = False
+            await self._send(response)
+        except asyncio.CancelledError:
+            # The client went away, or the server's patience is over. There is nobody to tell.
+            self._wire.give_up()
+            logger.debug("request %s (%s) was given up", self.id, self._head.method)
+            raise
+
+    async def _ask(self, answer: Answer) -> Response:
+        try:
+            return await answer(read_request(self._head, self.id, self._body))
+        except Exception as error:
+            return self._refusal(error)
+
+    def _refusal(self, error: Exception) -> Response:
+        """The answer that tells of an error; of one that nobody expected, the log tells more."""
+        if not isinstance(error, S3Error):
+            self._log_error("failed", error)
+            error = InternalError()
+        path = self._head.raw_url.decode("ascii", "replace").partition("?")[0]
+        response = error_response(error, self.id, path)
+        response.headers["x-amz-request-id"] = self.id
+        return response
+
+    async def _send(self, response: Response) -> None:
+        if isinstance(response.body, bytes):
+            return await self._send_bytes(response, response.body)
+        pieces = response.body
+        try:
+            return await self._send_stream(response, pieces)
+        finally:
+            close = getattr(pieces, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _send_bytes(self, response: Response, body: bytes) -> None:
+        how = ending(self._head.method, self._head.version, response.status, len(body))
+        # The answer to HEAD tells the length of what GET would send.
+        if how is Ending.LENGTH or "content-length" not in response.headers:
+            response.headers["content-length"] = str(len(body))
+        drains = self._wire.settle(self._body.begun)
+        start = self._start(response, how)
+        if how is Ending.LENGTH and body:
+            self.sent = len(body)
+            start += body
+        await self._wire.write(start)
+        await self._wire.end(drains)
+
+    async def _send_stream(self, response: Response, pieces: AsyncIterator[bytes]) -> None:
+        """Send a body piece by piece; what fails before its first piece is an answer of its own."""
+        told = response.headers.get("content-length")
+        length = None if told is None else int(told)
+        how = ending(self._head.method, self._head.version, response.status, length)
+        first = b""
+        if how is not Ending.NO_BODY:
+            try:
+                first = await anext(pieces, b"")
+            except Exception as error:
+                return await self._send(self._refusal(error))
+        drains = self._wire.settle(self._body.begun)
+        start = self._start(response, how)
+        if how is Ending.NO_BODY:
+            await self._wire.write(start)
+        else:
+            self._wire.write_in_turn()
+            try:
+                await self._send_pieces(start, first, pieces, length, how)
+            except Exception as error:
+                # What is sent cannot be taken back; it must not look complete.
+                self._log_error("was cut", error)
+                return self._wire.cut()
+        return await self._wire.end(drains)
+
+    async def _send_pieces(
+        self, start: bytes, first: bytes, pieces: AsyncIterator[bytes], length: int | None, how: Ending
+    ) -> None:
+        """Send the head and all pieces. Raises ValueError unless they are as long as was announced."""
+        chunked = how is Ending.CHUNKS
+        self._count(first, length)
+        await self._wire.write(start + (_chunk(first) if chunked else first))
+        async for piece in pieces:
+            self._count(piece, length)
+            if piece:
+                await self._wire.write(_chunk(piece) if chunked else piece)
+        if length is not None and self.sent != length:
+            raise ValueError(f"{self.sent} of {length} bytes")
+        if chunked:
+            await self._wire.write(b"0\r\n\r\n")
+        await self._wire.wait_written()
+
+    def _count(self, piece: bytes, length: int | None) -> None:
+        self.sent += len(piece)
+        if length is not None and self.sent > length:
+            raise ValueError(f"more than the {length} bytes announced")
+
+    def _start(self, response: Response, how: Ending) -> bytes:
+        """The head as bytes; from now on the answer has begun."""
+        stream, headers, status = self._wire.stream, response.headers, response.status
+        self.status = status
+        if status in (204, 304):
+            headers.pop("content-length", None)
+        elif how is Ending.CHUNKS:
+            headers["transfer-encoding"] = "chunked"
+        elif how is Ending.CLOSE:
+            stream.keep_alive = False
+        if "content-type" not in headers and status not in (204, 304) and headers.get("content-length") != "0":
+            headers["content-type"] = CONTENT_TYPE
+        stays = "keep-alive" if self._head.version == "1.0" else ""
+        start = head(status, headers, stays if stream.keep_alive else "close")
+        stream.stage = Stage.RESPONSE
+        return start
+
+    def _log_error(self, how: str, error: Exception) -> None:
+        logger.error("request %s (%s %r) %s", self.id, self._head.method, self._head.raw_url, how, exc_info=error)
+
+    def log(self, began: float) -> None:
+        """Write the access log's line."""
+        info = self._head.conn_info
+        access_logger.info(
+            "%s %s %s %s %d %d %.1f ms %s",
+            strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
+            f"{info.client_ip}:{info.client_port}" if info else "-",
+            self._head.method,
+            self._head.raw_url.decode("ascii", "backslashreplace"),
+            self.status,
+            self.sent,
+            (perf_counter() - began) * 1000,
+            self.id,
+        )
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)

@@ -1,0 +1,114 @@
+"""What arrives: a request's head, as Sanic parses it and as S3 sees it, and its body."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from sanic import Sanic
+from sanic.compat import Header
+from sanic.exceptions import BadRequest, SanicException
+from sanic.request import Request as SanicRequest
+
+from post3.errors import InvalidRequest, RequestTimeout
+from post3.s3.address import parse_path, parse_query, valueless_names
+from post3.s3.message import Request
+from post3.server.wire import STALL, Stream
+
+_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]*")
+_ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
+
+
+class Head(SanicRequest):
+    """A request's head, where Sanic reads some too narrowly and some too widely."""
+
+    def __init__(
+        self,
+        url_bytes: bytes,
+        headers: Header,
+        version: str,
+        method: str,
+        transport: Any,
+        app: Sanic[Any, Any],
+        head: bytes = b"",
+        stream_id: int = 0,
+    ) -> None:
+        self._refuse_smuggling(headers, head)
+        coding = headers.get("transfer-encoding")
+        if coding is not None:
+            headers["transfer-encoding"] = coding.strip().lower()
+        # S3 overlooks what it does not know; Sanic would answer 417.
+        if headers.get("expect", "100-continue").strip().lower() != "100-continue":
+            del headers["expect"]
+        super().__init__(url_bytes, headers, version, method, transport, app, head, stream_id)
+
+    @staticmethod
+    def _refuse_smuggling(headers: Header, head: bytes) -> None:
+        """Raise BadRequest for what another server may read as other headers than we do (RFC 9112, 2.2 and 5.1)."""
+        breaks = head.count(b"\r\n")
+        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+            raise BadRequest("A line of the head ends in the middle, or holds NUL.")
+        if "" in headers or not _NAME.fullmatch("".join(headers)):
+            raise BadRequest("A header's name has a character that it must not have.")
+
+
+class Body:
+    """A request's bytes as they arrive; a client that sends nothing for long gets RequestTimeout."""
+
+    __slots__ = ("_stream", "begun")
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.begun = False
+
+    def __aiter__(self) -> Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        stream = self._stream
+        self.begun = True
+        data: bytes | None = None
+        if stream.request_body:
+            try:
+                data = await self._read()
+            except TimeoutError:
+                stream.keep_alive = False
+                raise RequestTimeout from None
+            except SanicException as error:
+                stream.keep_alive, stream.request_body = False, None
+                raise InvalidRequest(f"The body's transfer coding is wrong: {error}") from None
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    async def _read(self) -> bytes | None:
+        if self._stream.recv_buffer and self._stream.request_body is True:
+            return await self._stream.read()  # at once: no need of a timer
+        async with asyncio.timeout(STALL):
+            return await self._stream.read()
+
+
+def read_request(head: SanicRequest, request_id: str, body: AsyncIterator[bytes]) -> Request:
+    """What arrived, in S3's terms. Raises InvalidURI."""
+    headers: dict[str, str] = {}
+    for name, untrimmed in head.headers.items():
+        value = untrimmed.strip(" \t")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    target = head.raw_url.decode("ascii")
+    if not target.startswith("/") and (absolute := _ABSOLUTE.fullmatch(target)):
+        # RFC 9112, 3.2.2: then the target's host counts, whatever the header says.
+        headers["host"] = absolute[1]
+        target = absolute[2] if absolute[2].startswith("/") else f"/{absolute[2]}"
+    path, _, query = target.partition("?")
+    return Request(
+        id=request_id,
+        method=head.method,
+        path=path,
+        address=parse_path(path),
+        query=parse_query(query) if query else {},
+        headers=headers,
+        body=body,
+        valueless=valueless_names(query) if query else frozenset(),
+    )

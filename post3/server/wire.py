@@ -1,0 +1,171 @@
+"""A connection as Sanic keeps it: what is used of its inside, and how its end is made to mean what it should.
+
+The stage says what may still be said. It stays true throughout, as Sanic goes on with the connection's next request:
+
+    HANDLER   nothing is sent yet: an error can still be told
+    RESPONSE  the head is sent: an error can only cut the connection
+    IDLE      all is sent: the next request may come
+    FAILED    nothing more can be said; Sanic closes the connection in silence
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from socket import SO_LINGER, SOL_SOCKET
+from typing import Any, Final, Protocol, cast
+
+from sanic.exceptions import SanicException
+from sanic.http import Stage
+
+STALL: Final = 60.0
+"""Seconds in which a client must send, or take, at least one byte of a body."""
+MAX_DRAIN: Final = 1024 * 1024
+"""Bytes of an unread body that are read and thrown away, so that the client sees the answer."""
+DRAIN_TIME: Final = 2.0
+
+_RESET: Final = struct.pack("ii", 1, 0)
+
+
+class Transport(Protocol):
+    """What is used of a connection's transport."""
+
+    def write(self, data: bytes) -> None: ...
+    def write_eof(self) -> None: ...
+    def abort(self) -> None: ...
+    def is_closing(self) -> bool: ...
+    def get_write_buffer_size(self) -> int: ...
+    def set_write_buffer_limits(self, high: int, low: int) -> None: ...
+    def get_extra_info(self, name: str) -> Any: ...
+
+
+class Connection(Protocol):
+    """What is used of Sanic's HttpProtocol."""
+
+    transport: Transport | None
+    _can_write: asyncio.Event
+    _time: float
+
+    async def receive_more(self) -> None: ...
+    async def send(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Stream(Protocol):
+    """What is used of Sanic's Http, the state of a connection's current request."""
+
+    protocol: Connection
+    stage: Stage
+    keep_alive: bool
+    recv_buffer: bytearray
+    expecting_continue: bool
+    request_body: bool | str | None
+    """True with a content-length, "chunked", or None when all of it is read."""
+    request_bytes_left: int
+    request_max_size: float
+
+    async def read(self) -> bytes | None: ...
+
+
+class Wire:
+    """A connection, for the time of one request."""
+
+    __slots__ = ("_connection", "stream")
+
+    def __init__(self, stream: object) -> None:
+        self.stream = cast(Stream, stream)
+        self._connection = self.stream.protocol
+
+    @property
+    def _transport(self) -> Transport:
+        transport = self._connection.transport
+        if transport is None:
+            raise asyncio.CancelledError
+        return transport
+
+    def settle(self, begun: bool) -> bool:
+        """Decide on what is unread of the request before its answer says whether the connection stays.
+
+        True: it stays, and the rest is to be read. A client that waits for `100 Continue` rightly sends nothing after a
+        refusal, and a long rest is not worth the wait: then the connection is closed.
+        """
+        stream = self.stream
+        if stream.request_body is True and not stream.request_bytes_left:
+            stream.request_body, stream.expecting_continue = None, False
+        if not stream.request_body:
+            return False
+        short = begun if stream.request_body == "chunked" else stream.request_bytes_left <= MAX_DRAIN
+        if stream.expecting_continue or not short:
+            stream.keep_alive = False
+        stream.expecting_continue = False
+        return stream.keep_alive
+
+    async def write(self, data: bytes) -> None:
+        """Write when the client has taken what was written before. Raises CancelledError when it is gone."""
+        if not self._connection._can_write.is_set():
+            await self.wait_written()
+        await self._connection.send(data)
+
+    def write_in_turn(self) -> None:
+        """From now on the next piece waits until the socket has taken all of the one before: memory stays flat."""
+        self._transport.set_write_buffer_limits(high=65_536, low=0)
+
+    async def wait_written(self) -> None:
+        """Wait until the client has taken what was written; cut the connection when it takes nothing for long."""
+        while not self._connection._can_write.is_set():
+            before = self._transport.get_write_buffer_size()
+            try:
+                async with asyncio.timeout(STALL):
+                    await self._connection._can_write.wait()
+            except TimeoutError:
+                if self._transport.get_write_buffer_size() >= before:
+                    self.cut()
+                    raise asyncio.CancelledError from None
+
+    async def end(self, drains: bool) -> None:
+        """All is sent: get the connection ready for its next request, or for its end."""
+        stream = self.stream
+        if drains and not await self._drain():
+            stream.keep_alive = False
+        unread, stream.request_body = bool(stream.request_body), None
+        stream.stage = Stage.IDLE
+        if unread and not stream.keep_alive:
+            stream.stage = Stage.FAILED
+            await self._linger()
+
+    async def _drain(self) -> bool:
+        """Read the rest of the request's body; whether it came to its end soon enough."""
+        left = MAX_DRAIN
+        try:
+            async with asyncio.timeout(DRAIN_TIME):
+                while self.stream.request_body and left >= 0:
+                    left -= len(await self.stream.read() or b"")
+        except (TimeoutError, SanicException):
+            return False
+        return left >= 0
+
+    async def _linger(self) -> None:
+        """Say that nothing more comes, and take what is on its way: closing over it would destroy the answer."""
+        left = MAX_DRAIN
+        self._transport.write_eof()
+        try:
+            async with asyncio.timeout(DRAIN_TIME):
+                while left > 0:
+                    left -= len(self.stream.recv_buffer)
+                    self.stream.recv_buffer.clear()
+                    await self._connection.receive_more()
+        except TimeoutError:
+            pass
+
+    def give_up(self) -> None:
+        """Nothing more is said; the connection ends."""
+        self.stream.stage, self.stream.request_body = Stage.FAILED, None
+
+    def cut(self) -> None:
+        """End the connection so that no client takes what it got for the whole."""
+        self.give_up()
+        transport = self._connection.transport
+        if transport is not None:
+            transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+            self._connection.abort()
