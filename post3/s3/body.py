@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -145,7 +145,7 @@ class Body:
         """The bytes that there will be, when the client tells."""
         return self._claims.size
 
-    async def blocks(self) -> AsyncIterator[Block]:
+    async def blocks(self) -> AsyncGenerator[Block, None]:
         """The bytes. Raises, before the last block, whatever is wrong with them."""
         if self.begun:
             raise RuntimeError("a body can be read once")
