@@ -124,11 +124,15 @@ class Router:
         return request.method == "PUT" and COPY_SOURCE in request.headers
 
     def _whole(self, row: Operation, request: Request) -> Operation:
-        """The row, unless a changing request names a subresource that is not in the table."""
-        if request.valueless and request.method in ("PUT", "POST", "DELETE"):
-            unknown = sorted(request.valueless - self._keys - PARAMETERS)
-            if unknown:
-                raise OperationNotImplemented(Header=unknown[0])
+        """The row, unless a changing request names a subresource that is not the row's.
+
+        That may be one which nobody knows, or one of another level: `DELETE /bucket?retention` is no DeleteBucket.
+        """
+        if request.query and request.method in ("PUT", "POST", "DELETE"):
+            own = PARAMETERS.union(name.partition("=")[0] for name in row.selectors | row.parameters)
+            foreign = sorted(request.valueless.union(self._keys.intersection(request.query)) - own)
+            if foreign:
+                raise OperationNotImplemented(Header=foreign[0])
         return row
 
     @staticmethod
