@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from post3._chunker import PIECE_SIZE, piece_crcs
 from post3.errors import (
     BucketAlreadyExists,
     BucketNotEmpty,
@@ -180,8 +181,8 @@ class MemoryBackend(Backend):
         end = 0
         for block in blocks:
             begin, end = end, end + len(block.data)
-            if start < end and begin < stop:
-                yield block.data[max(start - begin, 0) : stop - begin]
+            if max(start, begin) < min(stop, end):
+                yield _verified(block, max(start - begin, 0), min(stop - begin, len(block.data)))
 
     async def copy_blob(self, bucket: Bucket, blob: Blob, target: Bucket) -> Blob:
         self._held(bucket)
@@ -452,6 +453,16 @@ class MemoryBackend(Backend):
 
     async def ping(self) -> None:
         """Memory serves as long as the process does."""
+
+
+def _verified(block: Block, start: int, stop: int) -> bytes:
+    """The block's bytes from start to stop, after all the pieces that they lie in were compared with their CRCs."""
+    first, last = start // PIECE_SIZE, (stop - 1) // PIECE_SIZE + 1
+    begin = first * PIECE_SIZE
+    pieces = block.data[begin : last * PIECE_SIZE]
+    if piece_crcs(pieces) != block.crcs[first * 8 : last * 8]:
+        raise InternalError("Stored bytes differ from their checksum.")
+    return pieces[start - begin : stop - begin]
 
 
 def _bytes_of(version: ObjectVersion) -> str:
