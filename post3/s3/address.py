@@ -56,9 +56,9 @@ def valueless_names(query: str) -> frozenset[str]:
 
 
 def _decode(text: str) -> str:
-    if "%" not in text:
+    if "%" not in text and text.isascii():
         return text
     try:
         return unquote_to_bytes(text).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise InvalidURI("The specified URI is not valid UTF-8.", URI=text) from None

@@ -64,7 +64,7 @@ SHA256_STAND_INS: Final = ("UNSIGNED-PAYLOAD", *FORMS)
 _CHECKSUM_OPTIONS: Final = frozenset({"x-amz-checksum-algorithm", "x-amz-checksum-mode", "x-amz-checksum-type"})
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _MAX_DIGITS: Final = 18
-"""More than any size has: Python refuses to read numbers of thousands of digits."""
+"""More than any size has."""
 _RANGE: Final = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))", re.ASCII)
 
 
@@ -106,23 +106,28 @@ def parse_range(value: str | None) -> ByteRange | None:
         return None
     first, last, suffix = match.groups()
     if suffix is not None:
-        return ByteRange(suffix=int(suffix))
-    if last and int(last) < int(first):
+        return ByteRange(suffix=_offset(suffix))
+    if last and _offset(last) < _offset(first):
         return None
-    return ByteRange(start=int(first), stop=int(last) + 1 if last else None)
+    return ByteRange(start=_offset(first), stop=_offset(last) + 1 if last else None)
 
 
 def parse_copy_range(value: str) -> tuple[int, int]:
     """Start and stop of x-amz-copy-source-range, which must be `bytes=first-last`. Raises InvalidArgument."""
     match = re.fullmatch(r"bytes=(\d+)-(\d+)", value, re.ASCII)
-    if match is None or int(match[2]) < int(match[1]):
+    if match is None or _offset(match[2]) < _offset(match[1]):
         raise InvalidArgument(
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
             "zero-based offsets of the first and last bytes to copy",
             ArgumentName="x-amz-copy-source-range",
             ArgumentValue=value,
         )
-    return int(match[1]), int(match[2]) + 1
+    return _offset(match[1]), _offset(match[2]) + 1
+
+
+def _offset(digits: str) -> int:
+    """The number, or one behind every object's end: Python refuses to read numbers of thousands of digits."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS
 
 
 def content_range(start: int, stop: int, size: int) -> str:
