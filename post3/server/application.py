@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Final, cast
 
 from sanic import Sanic
-from sanic.exceptions import BadURL, PayloadTooLarge, URITooLong
+from sanic.exceptions import PayloadTooLarge, URITooLong
 from sanic.exceptions import RequestTimeout as SanicRequestTimeout
 from sanic.handlers import ErrorHandler
 from sanic.http import Http
@@ -45,7 +45,7 @@ class Errors(ErrorHandler):
 
     def default(self, request: SanicRequest, exception: Exception) -> HTTPResponse:
         error = as_s3_error(exception)
-        if error.status >= 500:
+        if isinstance(error, InternalError) and isinstance(exception, Exception):  # not when the client went away
             logger.error("a request failed before it was read", exc_info=exception)
         request_id = new_id()
         path = request.raw_url.decode("ascii", "replace").partition("?")[0]
@@ -60,6 +60,8 @@ class Errors(ErrorHandler):
 
 def as_s3_error(exception: BaseException) -> S3Error:
     """The S3 error for one of Sanic's."""
+    if isinstance(exception, S3Error):
+        return exception
     for kind, error in _S3_ERRORS:
         if isinstance(exception, kind):
             return error()
@@ -72,7 +74,6 @@ def as_s3_error(exception: BaseException) -> S3Error:
 _S3_ERRORS: Final[tuple[tuple[type[BaseException], type[S3Error]], ...]] = (
     (PayloadTooLarge, RequestHeaderSectionTooLarge),  # of a body it is never raised: their limit is lifted
     (URITooLong, InvalidURI),
-    (BadURL, InvalidURI),
     (SanicRequestTimeout, RequestTimeout),
 )
 

@@ -39,7 +39,7 @@ class Exchange:
     def __init__(self, request: SanicRequest) -> None:
         self._head = request
         self._wire = Wire(request.stream)
-        self._body = Body(self._wire.stream)
+        self._body = Body(self._wire)
         self.id = new_id()
         self.status = 0
         self.sent = 0
@@ -134,8 +134,7 @@ class Exchange:
         await self._wire.write(start + (_chunk(first) if chunked else first))
         async for piece in pieces:
             self._count(piece, length)
-            if piece:
-                await self._wire.write(_chunk(piece) if chunked else piece)
+            await self._wire.write(_chunk(piece) if chunked else piece)
         if length is not None and self.sent != length:
             raise ValueError(f"{self.sent} of {length} bytes")
         if chunked:
@@ -184,4 +183,5 @@ class Exchange:
 
 
 def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    # A chunk of no bytes would be the last.
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""

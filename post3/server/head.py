@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -12,10 +11,10 @@ from sanic.compat import Header
 from sanic.exceptions import BadRequest, SanicException
 from sanic.request import Request as SanicRequest
 
-from post3.errors import InvalidRequest, RequestTimeout
+from post3.errors import InvalidRequest, InvalidURI, RequestTimeout
 from post3.s3.address import parse_path, parse_query, valueless_names
 from post3.s3.message import Request
-from post3.server.wire import STALL, Stream
+from post3.server.wire import Wire
 
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]*")
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
@@ -42,7 +41,14 @@ class Head(SanicRequest):
         # S3 overlooks what it does not know; Sanic would answer 417.
         if headers.get("expect", "100-continue").strip().lower() != "100-continue":
             del headers["expect"]
-        super().__init__(url_bytes, headers, version, method, transport, app, head, stream_id)
+        try:
+            super().__init__(url_bytes, headers, version, method, transport, app, head, stream_id)
+        except BadRequest:
+            if head:
+                raise InvalidURI(URI=url_bytes.decode(errors="replace")) from None
+            # To tell of an error, Sanic makes a request of its own, with the very target that was the error.
+            super().__init__(b"*", headers, version, method, transport, app)
+            self.raw_url = url_bytes
 
     @staticmethod
     def _refuse_smuggling(headers: Header, head: bytes) -> None:
@@ -57,22 +63,22 @@ class Head(SanicRequest):
 class Body:
     """A request's bytes as they arrive; a client that sends nothing for long gets RequestTimeout."""
 
-    __slots__ = ("_stream", "begun")
+    __slots__ = ("_wire", "begun")
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self.begun = False
 
     def __aiter__(self) -> Body:
         return self
 
     async def __anext__(self) -> bytes:
-        stream = self._stream
+        stream = self._wire.stream
         self.begun = True
         data: bytes | None = None
         if stream.request_body:
             try:
-                data = await self._read()
+                data = await self._wire.read()
             except TimeoutError:
                 stream.keep_alive = False
                 raise RequestTimeout from None
@@ -82,12 +88,6 @@ class Body:
         if not data:
             raise StopAsyncIteration
         return data
-
-    async def _read(self) -> bytes | None:
-        if self._stream.recv_buffer and self._stream.request_body is True:
-            return await self._stream.read()  # at once: no need of a timer
-        async with asyncio.timeout(STALL):
-            return await self._stream.read()
 
 
 def read_request(head: SanicRequest, request_id: str, body: AsyncIterator[bytes]) -> Request:

@@ -11,15 +11,14 @@ from socket import socket
 from typing import Any, Final
 
 from sanic import Sanic
+from sanic.exceptions import ServiceUnavailable
 from sanic.http import Stage
-
-from post3.server.application import PATIENCE
 
 BACKLOG: Final = 1024
 
 
 async def serve(app: Sanic[Any, Any], sock: socket, stop: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Serve on a bound socket until `stop` is set; then finish what is in flight, within PATIENCE.
+    """Serve on a bound socket until `stop` is set; then finish what is in flight, within the application's patience.
 
     Raises what the application's `start` raises.
     """
@@ -36,18 +35,19 @@ async def serve(app: Sanic[Any, Any], sock: socket, stop: asyncio.Event, ready: 
             await stop.wait()
         await server.before_stop()
         server.close()
-        await _finish_connections(server.connections)
+        await _finish_connections(server.connections, app.config.GRACEFUL_SHUTDOWN_TIMEOUT)
     finally:
         await server.after_stop()
 
 
-async def _finish_connections(connections: set[Any]) -> None:
+async def _finish_connections(connections: set[Any], patience: float) -> None:
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE
+    deadline = loop.time() + patience
     for connection in list(connections):
-        # Half a head is not in flight yet.
-        if connection.http is None or connection.http.stage in (Stage.IDLE, Stage.REQUEST):
-            connection.close()
+        if not connection.close_if_idle() and connection.http.stage is Stage.REQUEST:
+            # Half a head is not in flight yet. This is how Sanic itself ends what takes too long.
+            connection.http.exception = ServiceUnavailable()
+            connection._task.cancel()
     while connections and loop.time() < deadline:  # noqa: ASYNC110  # Sanic keeps a plain set
         await asyncio.sleep(0.01)
     for connection in list(connections):

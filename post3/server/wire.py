@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from array import array
+from contextlib import suppress
+from fcntl import ioctl
 from socket import SO_LINGER, SOL_SOCKET
+from termios import TIOCOUTQ
 from typing import Any, Final, Protocol, cast
 
-from sanic.exceptions import SanicException
+from sanic.exceptions import BadRequest, SanicException
 from sanic.http import Stage
 
 STALL: Final = 60.0
@@ -101,6 +105,26 @@ class Wire:
         stream.expecting_continue = False
         return stream.keep_alive
 
+    async def read(self) -> bytes | None:
+        """Some bytes of the request's body, None at its end. Raises TimeoutError for a client that sends nothing.
+
+        Raises SanicException for a transfer coding that is wrong.
+        """
+        stream = self.stream
+        if stream.recv_buffer and stream.request_body is True:
+            return await stream.read()  # at once: no need of a timer
+        async with asyncio.timeout(STALL):
+            if stream.request_body == "chunked" and not stream.request_bytes_left and not stream.expecting_continue:
+                await self._check_end_of_chunk()
+            return await stream.read()
+
+    async def _check_end_of_chunk(self) -> None:
+        """Raise BadRequest unless the chunk ends where it should, which Sanic takes for granted."""
+        while len(self.stream.recv_buffer) < 2:
+            await self._connection.receive_more()
+        if not self.stream.recv_buffer.startswith(b"\r\n"):
+            raise BadRequest("A chunk is longer than it says.")
+
     async def write(self, data: bytes) -> None:
         """Write when the client has taken what was written before. Raises CancelledError when it is gone."""
         if not self._connection._can_write.is_set():
@@ -114,14 +138,21 @@ class Wire:
     async def wait_written(self) -> None:
         """Wait until the client has taken what was written; cut the connection when it takes nothing for long."""
         while not self._connection._can_write.is_set():
-            before = self._transport.get_write_buffer_size()
+            before = self._unsent()
             try:
                 async with asyncio.timeout(STALL):
                     await self._connection._can_write.wait()
             except TimeoutError:
-                if self._transport.get_write_buffer_size() >= before:
+                if self._unsent() >= before:
                     self.cut()
                     raise asyncio.CancelledError from None
+
+    def _unsent(self) -> int:
+        """Bytes that the client has yet to take, those in the kernel's hands included."""
+        unsent = array("i", [0])
+        with suppress(OSError):
+            ioctl(self._transport.get_extra_info("socket").fileno(), TIOCOUTQ, unsent)
+        return unsent[0] + self._transport.get_write_buffer_size()
 
     async def end(self, drains: bool) -> None:
         """All is sent: get the connection ready for its next request, or for its end."""
@@ -140,7 +171,7 @@ class Wire:
         try:
             async with asyncio.timeout(DRAIN_TIME):
                 while self.stream.request_body and left >= 0:
-                    left -= len(await self.stream.read() or b"")
+                    left -= len(await self.read() or b"")
         except (TimeoutError, SanicException):
             return False
         return left >= 0
@@ -149,14 +180,12 @@ class Wire:
         """Say that nothing more comes, and take what is on its way: closing over it would destroy the answer."""
         left = MAX_DRAIN
         self._transport.write_eof()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_TIME):
                 while left > 0:
                     left -= len(self.stream.recv_buffer)
                     self.stream.recv_buffer.clear()
                     await self._connection.receive_more()
-        except TimeoutError:
-            pass
 
     def give_up(self) -> None:
         """Nothing more is said; the connection ends."""
