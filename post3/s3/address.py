@@ -52,7 +52,7 @@ def parse_query(query: str) -> Mapping[str, str]:
 def valueless_names(query: str) -> frozenset[str]:
     """The names of a query string that carry no value: `?acl` and `?acl=` alike."""
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
-    return frozenset(_decode(name) for name, _, value in pairs if not value)
+    return frozenset(_decode(name.replace("+", " ")) for name, _, value in pairs if not value)
 
 
 def _decode(text: str) -> str:
