@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from post3.errors import MalformedXML, S3Error
+from post3.errors import MalformedXML, NoSuchVersion, S3Error
 from post3.model.bucket import Bucket
 from post3.model.conditions import WriteConditions
-from post3.model.names import check_key
+from post3.model.names import check_key, is_version_id
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.model.tree import Tree
 from post3.s3.call import Call
@@ -125,6 +125,8 @@ async def _delete_one(call: Call, wanted: Wanted) -> tuple[str, Tree]:
     named: dict[str, str | None] = {"Key": wanted.key, "VersionId": wanted.version_id}
     try:
         check_key(wanted.key)
+        if wanted.version_id is not None and not is_version_id(wanted.version_id):
+            raise NoSuchVersion
         deleted = await call.commit(
             lambda bucket: delete(call, bucket, wanted.key, wanted.version_id, wanted.conditions)
         )

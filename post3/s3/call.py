@@ -10,6 +10,7 @@ from typing import TypeVar
 from post3.errors import InvalidArgument, MissingContentLength, NoSuchBucket, StaleBucket
 from post3.model.bucket import Bucket
 from post3.model.identity import Identity
+from post3.model.names import check_key, parse_version_id
 from post3.model.object import ObjectVersion
 from post3.model.tree import Tree
 from post3.s3.body import MAX_DOCUMENT, Body, document_body
@@ -19,6 +20,9 @@ from post3.s3.xml import parse
 from post3.storage.protocol import Backend
 
 T = TypeVar("T")
+MAX_NUMBER = 2**31 - 1
+"""The highest number that a parameter of the query may be."""
+MAX_DIGITS = 10
 MAX_REPEATS = 10
 """How often a change is tried again against a bucket that changes under it."""
 
@@ -59,11 +63,9 @@ class Call:
 
     @property
     def version_id(self) -> str | None:
-        """The version asked for; None for the current one. Raises InvalidArgument for an empty one."""
+        """The version asked for; None for the current one. Raises InvalidArgument for what is no version's id."""
         version_id = self.query.get("versionId")
-        if version_id is not None and not version_id:
-            raise InvalidArgument("Version id cannot be the empty string", ArgumentName="versionId", ArgumentValue="")
-        return version_id
+        return None if version_id is None else parse_version_id(version_id)
 
     @property
     def now(self) -> datetime:
@@ -71,7 +73,8 @@ class Call:
         return datetime.now(UTC)
 
     async def version(self) -> ObjectVersion:
-        """The version that the path and versionId name, even if it is a delete marker."""
+        """The version that the path and versionId name, even if it is a delete marker. Raises KeyTooLongError."""
+        check_key(self.key)
         return await self.backend.get_version(self.bucket, self.key, self.version_id)
 
     def body(self, *algorithms: str) -> Body:
@@ -102,9 +105,10 @@ class Call:
         text = self.query.get(name, "")
         if not text:
             return default
-        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 10) or int(text) < low:
+        is_number = text.isascii() and text.removeprefix("-").isdigit() and len(text) <= MAX_DIGITS
+        if not is_number or not low <= int(text) <= MAX_NUMBER:
             raise InvalidArgument(
-                f"Argument {name} must be an integer between {low} and 2147483647",
+                f"Argument {name} must be an integer between {low} and {MAX_NUMBER}",
                 ArgumentName=name,
                 ArgumentValue=text,
             )
