@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from post3.errors import InvalidArgument, InvalidRange, InvalidRequest, NoSuchKey
+from post3.errors import AccessDenied, InvalidArgument, InvalidRange, InvalidRequest, NoSuchKey
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM, parse_algorithm
-from post3.model.names import check_key
-from post3.model.object import Blob, ObjectVersion, Part
+from post3.model.names import check_key, parse_version_id
+from post3.model.object import NULL_VERSION, Blob, ObjectVersion, Part
 from post3.model.tree import Tree
 from post3.operations.multipart import open_upload, part_algorithms, shown_checksums
 from post3.operations.objects import (
@@ -20,7 +20,6 @@ from post3.operations.objects import (
     checksum_elements,
     of_one_body,
     parse_part_number,
-    put_headers,
     read,
 )
 from post3.operations.storing import give_owner, store
@@ -38,6 +37,7 @@ from post3.s3.headers import (
 from post3.s3.message import Response, document
 from post3.s3.router import COPY_SOURCE, operation
 
+REDIRECT: Final = "x-amz-website-redirect-location"
 MAX_COPY: Final = 5 * 2**30
 """Bytes that one copy may move; more goes by parts.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html"""
@@ -57,34 +57,35 @@ async def source_of(call: Call) -> Source:
     """The version that x-amz-copy-source names, its conditions held. A marker, or what is absent, cannot be copied."""
     name, key, version_id = parse_copy_source(call.headers[COPY_SOURCE])
     bucket = call.bucket if name == call.bucket.name else await call.backend.get_bucket(name)
+    if call.headers.get("x-amz-source-expected-bucket-owner", bucket.owner) != bucket.owner:
+        raise AccessDenied
     version = await call.backend.get_version(bucket, key, version_id)
     if version.is_delete_marker:
         if version_id is None:
             raise NoSuchKey(Key=key)
         raise InvalidRequest("The source of a copy may not specifically refer to a delete marker by version id.")
-    read_conditions(call.headers, "x-amz-copy-source-").check_copy(version.etag, version.modified)
+    read_conditions(call.headers, "x-amz-copy-source-", call.now).check_copy(version.etag, version.modified)
     return Source(bucket, version, version_id is not None)
 
 
 def parse_copy_source(value: str) -> tuple[str, str, str | None]:
-    """Bucket, key and version id of `bucket/key?versionId=id`, percent-encoded once; a `+` is a `+`.
+    """Bucket, key and version id of `bucket/key?versionId=id`, percent-encoded once.
 
-    Raises InvalidArgument.
+    A `+` stands for a space, as AWS reads it: some SDKs write spaces so, and `+` itself as %2B. Raises InvalidArgument.
     """
-    path, has_query, query = value.partition("?")
-    version_id = query.removeprefix("versionId=") if query.startswith("versionId=") else None
+    path, has_version, version_id = value.rpartition("?versionId=")
     try:
-        decoded = unquote_to_bytes(path).decode()
-    except UnicodeDecodeError:
+        decoded = unquote_to_bytes((path if has_version else value).replace("+", " ")).decode()
+    except UnicodeError:
         decoded = ""
     bucket, _, key = decoded.removeprefix("/").partition("/")
-    if not bucket or not key or (has_query and not version_id):
+    if not bucket or not key:
         raise InvalidArgument(
             "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
             ArgumentName=COPY_SOURCE,
             ArgumentValue=value,
         )
-    return bucket, key, version_id
+    return bucket, key, parse_version_id(version_id) if has_version else None
 
 
 @operation("PUT", "object", COPY_SOURCE, action="s3:PutObject", is_slow=True)
@@ -103,25 +104,33 @@ async def copy_object(call: Call) -> Response:
 
     async def put(bucket: Bucket, body: Part) -> ObjectVersion:
         described = replace(version, version_id=bucket.version_to_put)
-        return await call.backend.put_version(bucket, of_one_body(described, body), conditions.for_put)
+        return await call.backend.put_version(bucket, of_one_body(described, body, algorithm), conditions.for_put)
 
-    algorithm = parse_algorithm(call.headers.get("x-amz-checksum-algorithm"))
+    algorithm = _algorithm(call, source)
     original = source.version.body
-    if original is not None and (not algorithm or algorithm in original.checksums):
+    if original is not None and algorithm in original.checksums:
         blob = await call.backend.copy_blob(source.bucket, original.blob, call.bucket)
         copied = replace(original, number=1, blob=blob)
         stored = await give_owner(call, blob, lambda blob, bucket: put(bucket, copied))
     else:
-        algorithms = (algorithm,) if algorithm else tuple(source.version.checksums) or (DEFAULT_ALGORITHM,)
-        digested = Redigested(read(call, source.version, 0, source.version.size, source.bucket), algorithms)
+        digested = Redigested(read(call, source.version, 0, source.version.size, source.bucket), (algorithm,))
 
         async def own(blob: Blob, bucket: Bucket) -> ObjectVersion:
             body = Part(1, digested.size, digested.etag, version.modified, blob, digested.checksums)
             return await put(bucket, body)
 
         stored = await store(call, digested.blocks(), own)
-    headers = {**put_headers(call.bucket, stored), **_source_headers(source)}
-    return document("CopyObjectResult", _result(stored.modified, stored.etag, stored.checksums), headers=headers)
+    headers = _source_headers(source)
+    if call.bucket.versioning:
+        headers["x-amz-version-id"] = stored.version_id
+    result = {**_result(stored.modified, stored.etag, stored.checksums), "ChecksumType": stored.checksum_type}
+    return document("CopyObjectResult", result, headers=headers)
+
+
+def _algorithm(call: Call, source: Source) -> str:
+    """The checksum that the copy gets: the one asked for, else the source's kind."""
+    asked_for = parse_algorithm(call.headers.get("x-amz-checksum-algorithm"))
+    return asked_for or next(iter(source.version.checksums), DEFAULT_ALGORITHM)
 
 
 def _described(call: Call, source: Source) -> ObjectVersion:
@@ -131,10 +140,13 @@ def _described(call: Call, source: Source) -> ObjectVersion:
         raise InvalidArgument(
             "Unknown metadata directive.", ArgumentName="x-amz-metadata-directive", ArgumentValue=directive
         )
-    headers: Mapping[str, str] = source.version.headers
-    metadata: Mapping[str, str] = source.version.metadata
     if directive == "REPLACE":
         headers, metadata = stored_headers(call.headers), user_metadata(call.headers)
+    else:
+        # Where readers of a website are sent on is the one header that is never copied.
+        headers = {name: value for name, value in source.version.headers.items() if name != REDIRECT}
+        headers |= {name: value for name, value in stored_headers(call.headers).items() if name == REDIRECT}
+        metadata = dict(source.version.metadata)
     return ObjectVersion(
         bucket=call.bucket.name,
         key=call.key,
@@ -150,12 +162,11 @@ def _described(call: Call, source: Source) -> ObjectVersion:
 def _check_difference(call: Call, source: Source, version: ObjectVersion) -> None:
     """Refuse to copy an object to itself when nothing about it would change. An older version may become the newest."""
     same_place = (source.version.bucket, source.version.key) == (version.bucket, version.key)
-    unchanged = (
-        call.headers.get("x-amz-metadata-directive", "COPY") == "COPY"
-        and "x-amz-website-redirect-location" not in call.headers
-        and "x-amz-checksum-algorithm" not in call.headers
-        and version.storage_class == source.version.storage_class
-    )
+    unchanged = call.headers.get("x-amz-metadata-directive", "COPY") == "COPY" and not call.headers.keys() & {
+        REDIRECT,
+        "x-amz-checksum-algorithm",
+        "x-amz-storage-class",
+    }
     if same_place and unchanged and not source.is_named:
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -164,7 +175,8 @@ def _check_difference(call: Call, source: Source, version: ObjectVersion) -> Non
 
 
 def _source_headers(source: Source) -> dict[str, str]:
-    return {"x-amz-copy-source-version-id": source.version.version_id} if source.bucket.versioning else {}
+    version_id = source.version.version_id
+    return {} if version_id == NULL_VERSION else {"x-amz-copy-source-version-id": version_id}
 
 
 def _result(modified: datetime, etag: str, checksums: Mapping[str, str]) -> Tree:

@@ -6,13 +6,22 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from post3.errors import InvalidArgument, InvalidPartNumber, InvalidRequest, MethodNotAllowed, NoSuchKey, S3Error
+from post3.errors import (
+    InvalidArgument,
+    InvalidPartNumber,
+    InvalidRange,
+    InvalidRequest,
+    MethodNotAllowed,
+    NoSuchKey,
+    NotModified,
+    S3Error,
+)
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM
 from post3.model.conditions import WriteConditions
 from post3.model.names import check_key
 from post3.model.object import Blob, ObjectVersion, Part
-from post3.model.ranges import runs
+from post3.model.ranges import ByteRange, runs
 from post3.model.tree import Tree
 from post3.operations.storing import store
 from post3.s3.call import Call
@@ -61,21 +70,22 @@ async def put_object(call: Call) -> Response:
     async def own(blob: Blob, bucket: Bucket) -> ObjectVersion:
         described = replace(version, version_id=bucket.version_to_put)
         whole = Part(1, body.size, body.etag, version.modified, blob, body.checksums)
-        return await call.backend.put_version(bucket, of_one_body(described, whole), conditions.for_put)
+        made = of_one_body(described, whole, body.sent or DEFAULT_ALGORITHM)
+        return await call.backend.put_version(bucket, made, conditions.for_put)
 
     stored = await store(call, body.blocks(), own)
     return Response(headers=put_headers(call.bucket, stored))
 
 
-def of_one_body(version: ObjectVersion, body: Part) -> ObjectVersion:
-    """The version with this one part as all of it."""
+def of_one_body(version: ObjectVersion, body: Part, algorithm: str) -> ObjectVersion:
+    """The version with this one part as all of it. Of the part's checksums, an object has one."""
     return replace(
         version,
         size=body.size,
         etag=body.etag,
         body=body,
-        checksums=body.checksums,
-        checksum_type="FULL_OBJECT" if body.checksums else "",
+        checksums={algorithm: body.checksums[algorithm]},
+        checksum_type="FULL_OBJECT",
     )
 
 
@@ -137,10 +147,23 @@ def hidden_by(marker: ObjectVersion, *, named: bool) -> S3Error:
     return NoSuchKey(headers=headers, Key=marker.key)
 
 
+def check_conditions(call: Call, version: ObjectVersion) -> None:
+    """Raise PreconditionFailed, or NotModified with the headers that a cache renews (RFC 9110, 15.4.5)."""
+    try:
+        read_conditions(call.headers, now=call.now).check_read(version.etag, version.modified)
+    except NotModified as error:
+        told = version_headers(version, shows_version=bool(call.bucket.versioning))
+        error.headers.update((name, told[name]) for name in _RENEWED if name in told)
+        raise
+
+
+_RENEWED: Final = ("cache-control", "expires", "last-modified", "x-amz-version-id")
+
+
 async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int, int]:
     """The answer without its body, and which bytes are its body."""
     headers = call.headers
-    read_conditions(headers).check_read(version.etag, version.modified)
+    check_conditions(call, version)
     wanted = parse_range(headers.get("range"))
     response = Response(headers=version_headers(version, shows_version=bool(call.bucket.versioning)))
     response.headers.update(overrides(call.query))
@@ -155,7 +178,7 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
             response.headers["x-amz-mp-parts-count"] = str(version.parts)
             shown = _matching(part.checksums, version.checksums)
     elif wanted is not None:
-        start, stop = wanted.of(version.size)
+        start, stop = _satisfied(wanted, version.size, headers["range"])
         shown = shown if stop - start == version.size else {}
     if start < stop and (wanted is not None or "partNumber" in call.query):
         response.status = 206
@@ -164,6 +187,15 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
         response.headers.update(checksum_headers(shown, shown_type))
     response.headers["content-length"] = str(stop - start)
     return response, start, stop
+
+
+def _satisfied(wanted: ByteRange, size: int, value: str) -> tuple[int, int]:
+    """Start and stop within so many bytes. Raises InvalidRange, which tells of the size and of what was asked for."""
+    try:
+        return wanted.of(size)
+    except InvalidRange as error:
+        error.details["RangeRequested"] = value
+        raise
 
 
 def _matching(checksums: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
@@ -210,7 +242,7 @@ async def get_object_attributes(call: Call) -> Response:
     """What x-amz-object-attributes names of a version, and only that."""
     version = await readable(call)
     named = _named_attributes(call.headers)
-    read_conditions(call.headers).check_read(version.etag, version.modified)
+    check_conditions(call, version)
     tree: dict[str, str | int | Tree | None] = {}
     if "ETag" in named:
         tree["ETag"] = version.etag

@@ -34,6 +34,7 @@ from post3.model.object import Block
 from post3.s3.aws_chunked import FORMS, Data, Decoder, Form, Trailers
 from post3.s3.headers import (
     CHECKSUM_PREFIX,
+    check_announced,
     checksum_values,
     content_md5,
     content_sha256,
@@ -88,6 +89,8 @@ def parse_claims(request: Request) -> Claims:
         raise InvalidRequest("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
     if trailer and not (form and form.trailers):
         raise MalformedTrailerError
+    if not _tells_of_object(request):
+        check_announced(headers, trailer or next(iter(checksums), ""))
     sent_size = size = parse_size(headers, "content-length")
     if form:
         size = parse_size(headers, "x-amz-decoded-content-length")

@@ -135,12 +135,16 @@ def content_range(start: int, stop: int, size: int) -> str:
     return f"bytes {start}-{stop - 1}/{size}"
 
 
-def read_conditions(headers: Mapping[str, str], prefix: str = "") -> ReadConditions:
-    """The conditions of a read; with the prefix `x-amz-copy-source-`, those of a copy's source."""
+def read_conditions(headers: Mapping[str, str], prefix: str = "", now: datetime | None = None) -> ReadConditions:
+    """The conditions of a read; with the prefix `x-amz-copy-source-`, those of a copy's source.
+
+    An If-Modified-Since that is later than `now` is ignored, as S3 does.
+    """
+    since = parse_http_date(headers.get(f"{prefix}if-modified-since"))
     return ReadConditions(
         if_match=parse_etags(headers.get(f"{prefix}if-match")),
         if_none_match=parse_etags(headers.get(f"{prefix}if-none-match")),
-        if_modified_since=parse_http_date(headers.get(f"{prefix}if-modified-since")),
+        if_modified_since=None if since and now and since > now else since,
         if_unmodified_since=parse_http_date(headers.get(f"{prefix}if-unmodified-since")),
     )
 
@@ -166,13 +170,10 @@ def write_conditions(headers: Mapping[str, str]) -> WriteConditions:
 def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers that an object keeps; `aws-chunked` is the transfer's own and left out of content-encoding."""
     kept = {name: headers[name] for name in STORED_HEADERS if name in headers}
-    if "content-encoding" in kept:
-        codings = [coding.strip() for coding in kept["content-encoding"].split(",")]
-        coding = ",".join(coding for coding in codings if coding.lower() != "aws-chunked")
-        if coding:
-            kept["content-encoding"] = coding
-        else:
-            del kept["content-encoding"]
+    codings = [coding.strip() for coding in kept.pop("content-encoding", "").split(",")]
+    own = [coding for coding in codings if coding.lower() not in ("", "aws-chunked")]
+    if own:
+        kept["content-encoding"] = headers["content-encoding"] if own == codings else ",".join(own)
     kept.setdefault("content-type", DEFAULT_CONTENT_TYPE)
     return kept
 
@@ -203,7 +204,9 @@ def content_md5(headers: Mapping[str, str]) -> bytes | None:
         return None
     digest = _unbase64(value)
     if digest is None or len(digest) != 16:
-        raise InvalidDigest("The Content-MD5 you specified is not valid.", ContentMD5=value)
+        wrong = InvalidDigest("The Content-MD5 you specified was invalid.")
+        wrong.details["Content-MD5"] = value
+        raise wrong
     return digest
 
 
@@ -233,6 +236,21 @@ def trailing_checksum(headers: Mapping[str, str]) -> str:
     if announced and (algorithm == announced or algorithm not in DIGEST_SIZES):
         raise InvalidRequest("The value specified in the x-amz-trailer header is not supported")
     return algorithm
+
+
+def check_announced(headers: Mapping[str, str], sent: str) -> None:
+    """Raise InvalidRequest when x-amz-sdk-checksum-algorithm names another checksum than the one that is sent.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+    """
+    name = "x-amz-sdk-checksum-algorithm"
+    announced = headers.get(name, "").lower()
+    if announced and not sent:
+        raise InvalidRequest(
+            f"{name} specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found."
+        )
+    if announced not in ("", sent):
+        raise InvalidRequest(f"Value for {name} header is invalid.")
 
 
 def is_checksum(algorithm: str, value: str) -> bool:

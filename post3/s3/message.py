@@ -48,10 +48,12 @@ def document(root: str, tree: Tree | str, *, status: int = 200, headers: Mapping
 
 
 def error_response(error: S3Error, request_id: str, resource: str) -> Response:
-    """An error as S3 tells it. The answer to HEAD, and 304, must leave the body out.
+    """An error as S3 tells it; 304 tells nothing but headers. The answer to HEAD must leave the body out.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
     """
+    if error.status == 304:
+        return Response(304, dict(error.headers))
     told = {"Code": error.code, "Message": error.message, **error.details}
     body = render("Error", {**told, "Resource": resource, "RequestId": request_id}, namespace="")
     return Response(error.status, {"content-type": "application/xml", **error.headers}, body)
