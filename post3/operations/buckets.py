@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from post3.errors import BucketAlreadyExists, InvalidLocationConstraint, OperationNotImplemented
+from post3.errors import BucketAlreadyExists, InvalidArgument, InvalidLocationConstraint, OperationNotImplemented
 from post3.model.bucket import Bucket
 from post3.model.names import check_bucket_name
 from post3.operations.tokens import next_token, parse_token
@@ -24,10 +24,10 @@ _REGION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", re.ASCII)
 
 @operation("GET", "root", action="s3:ListAllMyBuckets", loads_bucket=False)
 async def list_buckets(call: Call) -> Response:
-    """All the owner's buckets, or a page of them when max-buckets asks for one."""
+    """All the owner's buckets, or a page of them when max-buckets asks for one; of one region, if it is named."""
     limit = call.int_parameter("max-buckets", MAX_BUCKETS, 1, MAX_BUCKETS)
     prefix, after = call.query.get("prefix", ""), parse_token(call.query.get("continuation-token", ""))
-    buckets = await call.backend.list_buckets(call.identity.id, prefix, after, limit + 1)
+    buckets = await _owned(call, prefix, after, limit + 1)
     page, truncated = buckets[:limit], len(buckets) > limit
     return document(
         "ListAllMyBucketsResult",
@@ -38,6 +38,21 @@ async def list_buckets(call: Call) -> Response:
             "ContinuationToken": next_token(page[-1].name) if truncated else None,
         },
     )
+
+
+async def _owned(call: Call, prefix: str, after: str, limit: int) -> list[Bucket]:
+    region = call.query.get("bucket-region", "")
+    if region and not _REGION.fullmatch(region):
+        raise InvalidArgument(
+            f"Argument value {region} is not a valid AWS Region", ArgumentName="bucket-region", ArgumentValue=region
+        )
+    found: list[Bucket] = []
+    while True:
+        met = await call.backend.list_buckets(call.identity.id, prefix, after, limit)
+        found += [bucket for bucket in met if region in ("", bucket.region or DEFAULT_REGION)]
+        if len(met) < limit or len(found) >= limit:
+            return found[:limit]
+        after = met[-1].name
 
 
 def _told(bucket: Bucket) -> dict[str, str | datetime]:

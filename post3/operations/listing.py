@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 from urllib.parse import quote
@@ -19,12 +20,14 @@ from post3.s3.message import Response, document
 from post3.s3.router import operation
 
 MAX_KEYS: Final = 1000
+_MARKER: Final = re.compile(r"null\.([0-9a-f]{16})|([0-9a-f]{16})[0-9a-f]{16}", re.ASCII)
+"""The sequence of a place behind a version, as `_version_marker` writes it."""
 Encode: TypeAlias = Callable[[str], str]
 
 
 def _encoding(query: Mapping[str, str]) -> tuple[str | None, Encode]:
     """The encoding-type asked for, and how to write names in it: XML cannot carry every character of a key."""
-    name = query.get("encoding-type") or None
+    name = query.get("encoding-type")
     if name is None:
         return None, lambda text: text
     if name.lower() != "url":
@@ -190,7 +193,7 @@ async def _sequence(call: Call, key: str, marker: str) -> int:
     """The sequence that a version-id-marker stands for; 0 without one. Raises InvalidArgument."""
     if not marker:
         return 0
-    wrong = InvalidArgument(ArgumentName="version-id-marker", ArgumentValue=marker)
+    wrong = InvalidArgument("Invalid version id specified", ArgumentName="version-id-marker", ArgumentValue=marker)
     if not key:
         raise InvalidArgument(
             "A version-id marker cannot be specified without a key marker.",
@@ -202,10 +205,10 @@ async def _sequence(call: Call, key: str, marker: str) -> int:
             return (await call.backend.get_version(call.bucket, key, NULL_VERSION)).sequence
         except (NoSuchKey, NoSuchVersion):
             raise wrong from None
-    try:
-        return int(marker.removeprefix(f"{NULL_VERSION}.")[:16], 16)
-    except ValueError:
-        raise wrong from None
+    match = _MARKER.fullmatch(marker)
+    if match is None:
+        raise wrong
+    return int(match[1] or match[2], 16)
 
 
 @operation("GET", "bucket", "uploads", action="s3:ListBucketMultipartUploads")
@@ -219,15 +222,16 @@ async def list_multipart_uploads(call: Call) -> Response:
         call.bucket,
         ListQuery(prefix=prefix, delimiter=delimiter, after=key_marker, after_id=upload_marker, limit=limit),
     )
-    last = page.entries[-1] if page.truncated else None
+    last = page.entries[-1] if page.entries else None
     return document(
         "ListMultipartUploadsResult",
         {
             "Bucket": call.bucket.name,
             "KeyMarker": encode(key_marker),
             "UploadIdMarker": upload_marker,
-            "NextKeyMarker": encode(_last_name(page)) if page.truncated else None,
-            "NextUploadIdMarker": last.upload_id if isinstance(last, Upload) else None,
+            # Told on the last page too, unlike in all other lists.
+            "NextKeyMarker": encode(_last_name(page)) if page.entries else "",
+            "NextUploadIdMarker": last.upload_id if isinstance(last, Upload) else "",
             "Prefix": encode(prefix),
             "Delimiter": encode(delimiter) if delimiter else None,
             "EncodingType": encoding,

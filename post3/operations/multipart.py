@@ -72,7 +72,9 @@ async def create_multipart_upload(call: Call) -> Response:
     algorithm = parse_algorithm(headers.get("x-amz-checksum-algorithm"))
     wanted_type = headers.get("x-amz-checksum-type")
     if wanted_type and not algorithm:
-        raise InvalidRequest("The x-amz-checksum-type header needs the x-amz-checksum-algorithm header.")
+        raise InvalidRequest(
+            "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header."
+        )
     upload = Upload(
         bucket=call.bucket.name,
         key=call.key,
@@ -121,13 +123,13 @@ async def upload_part(call: Call) -> Response:
     call.require_length()
     upload = await open_upload(call)
     body = call.body(*part_algorithms(upload))
+    if body.sent and upload.checksum_algorithm not in ("", body.sent):
+        raise InvalidRequest(
+            f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm}, "
+            f"actual checksum Type: {body.sent}"
+        )
 
     async def own(blob: Blob, bucket: Bucket) -> Part:
-        if body.sent and upload.checksum_algorithm not in ("", body.sent):
-            raise InvalidRequest(
-                f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm}, "
-                f"actual checksum Type: {body.sent}"
-            )
         part = Part(number, body.size, body.etag, call.now, blob, body.checksums)
         return await call.backend.put_part(bucket, upload, part)
 
@@ -145,7 +147,7 @@ class Named:
 
 
 def _parse_completion(tree: Tree) -> list[Named]:
-    """The parts in order; of a number named twice, the last. Raises MalformedXML, InvalidPartOrder."""
+    """The parts in order; of a number named twice, the last. Raises MalformedXML, InvalidRequest, InvalidPartOrder."""
     named: list[Named] = []
     for element in each(tree, "Part"):
         one = _parse_named(element)
@@ -155,7 +157,7 @@ def _parse_completion(tree: Tree) -> list[Named]:
             raise InvalidPartOrder
         named.append(one)
     if not named:
-        raise MalformedXML
+        raise InvalidRequest("You must specify at least one part")
     return named
 
 
@@ -218,7 +220,7 @@ def _check_promises(call: Call, upload: Upload, version: ObjectVersion) -> None:
             f"The complete request must use the same checksum mode."
         )
     for algorithm, value in checksum_values(call.headers).items():
-        if version.checksums.get(algorithm, value) not in (value, f"{value}-{version.parts}"):
+        if version.checksums.get(algorithm) not in (value, f"{value}-{version.parts}"):
             raise BadDigest(f"The {algorithm} you specified did not match the calculated checksum.")
 
 
