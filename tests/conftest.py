@@ -19,6 +19,7 @@ from post3.model.listing import CommonPrefix, ListQuery, Page
 from post3.model.object import Blob, Block, Guard, ObjectVersion, Part, no_guard
 from post3.model.record import Entry
 from post3.model.upload import Upload, upload_id_at
+from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.memory import MemoryBackend
 from post3.storage.protocol import Backend, Collected
 
@@ -31,12 +32,12 @@ AT_ONCE: Final = timedelta(0)
 
 def make_backend(store: str, root: Path) -> Backend:
     """A store of that name, empty, not yet open."""
-    if store == "memory":
-        return MemoryBackend()
-    raise ValueError(store)
+    if store == "filesystem":
+        return FilesystemBackend(root / "store", durable=False)
+    return MemoryBackend()
 
 
-STORES: Final = ("memory",)
+STORES: Final = ("memory", "filesystem")
 
 
 @pytest.fixture(params=STORES)
@@ -97,8 +98,8 @@ async def stream_of(blocks: Iterable[Block]) -> AsyncIterator[Block]:
         yield block
 
 
-async def write(backend: Backend, bucket: Bucket, data: bytes) -> Blob:
-    return await backend.write_blob(bucket, stream_of(blocks_of(data)))
+async def write(backend: Backend, bucket: Bucket, data: bytes, key: str = "key") -> Blob:
+    return await backend.write_blob(bucket, key, stream_of(blocks_of(data)))
 
 
 async def read(backend: Backend, bucket: Bucket, blob: Blob, start: int = 0, stop: int | None = None) -> bytes:

@@ -109,7 +109,7 @@ async def copy_object(call: Call) -> Response:
     algorithm = _algorithm(call, source)
     original = source.version.body
     if original is not None and algorithm in original.checksums:
-        blob = await call.backend.copy_blob(source.bucket, original.blob, call.bucket)
+        blob = await call.backend.copy_blob(source.bucket, original.blob, call.bucket, call.key)
         copied = replace(original, number=1, blob=blob)
         stored = await give_owner(call, blob, lambda blob, bucket: put(bucket, copied))
     else:
@@ -197,7 +197,7 @@ async def upload_part_copy(call: Call) -> Response:
         return await call.backend.put_part(bucket, upload, replace(described, number=number, blob=blob))
 
     if original is not None and stop - start == original.size and set(algorithms) <= set(original.checksums):
-        blob = await call.backend.copy_blob(source.bucket, original.blob, call.bucket)
+        blob = await call.backend.copy_blob(source.bucket, original.blob, call.bucket, call.key)
         part = await give_owner(call, blob, lambda blob, bucket: own(blob, bucket, original))
     else:
         digested = Redigested(read(call, source.version, start, stop, source.bucket), algorithms)

@@ -16,7 +16,7 @@ T = TypeVar("T")
 async def store(call: Call, blocks: AsyncIterator[Block], own: Callable[[Blob, Bucket], Awaitable[T]]) -> T:
     """Write the blocks, then run the step that gives them an owner."""
     bucket = call.bucket
-    blob = await call.backend.write_blob(bucket, blocks)
+    blob = await call.backend.write_blob(bucket, call.key, blocks)
     return await give_owner(call, blob, own)
 
 

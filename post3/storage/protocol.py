@@ -75,9 +75,9 @@ class Buckets(Protocol):
 class Blobs(Protocol):
     """Bytes. Every blob has one owner (a version or a part), or stands in the ledger of bytes that nothing owns."""
 
-    async def write_blob(self, bucket: Bucket, blocks: AsyncIterator[Block]) -> Blob:
+    async def write_blob(self, bucket: Bucket, key: str, blocks: AsyncIterator[Block]) -> Blob:
         """Write the blocks; on return they are durable and complete, though unseen, and wait in the ledger for an
-        owner.
+        owner, which will be a version or a part of this key.
 
         A blob whose bytes are few (the store's inline threshold) may stay in memory as `Blob.inline` and become durable
         with its owner. Whatever `blocks` raises comes out of here, cancellation too, and nothing is left.
@@ -90,7 +90,7 @@ class Blobs(Protocol):
         that are gone or differ. An iterator that is closed early gives back all that it holds.
         """
 
-    async def copy_blob(self, bucket: Bucket, blob: Blob, target: Bucket) -> Blob:
+    async def copy_blob(self, bucket: Bucket, blob: Blob, target: Bucket, key: str) -> Blob:
         """The store's own copy into another (or the same) bucket, as durable and unowned as after write_blob."""
 
     async def discard_blob(self, bucket: Bucket, blob: Blob) -> None:

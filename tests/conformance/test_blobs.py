@@ -126,7 +126,7 @@ async def test_blocks_are_taken_one_by_one(backend: Backend, bucket: Bucket) -> 
             yield block
 
     data = some_bytes(3 * MIB + 1)
-    blob = await backend.write_blob(bucket, slowly())
+    blob = await backend.write_blob(bucket, "key", slowly())
     assert await read(backend, bucket, blob) == data
 
 
@@ -136,7 +136,7 @@ async def test_blocks_are_taken_one_by_one(backend: Backend, bucket: Bucket) -> 
 @pytest.mark.parametrize("size", [100, 16 * KIB])
 async def test_a_small_body_that_differs_from_its_crc_is_not_given(backend: Backend, bucket: Bucket, size: int) -> None:
     (block,) = blocks_of(some_bytes(size))
-    blob = await backend.write_blob(bucket, stream_of([Block(some_bytes(size, seed=1), block.crcs)]))
+    blob = await backend.write_blob(bucket, "key", stream_of([Block(some_bytes(size, seed=1), block.crcs)]))
     await put_blob(backend, bucket, "key", blob)
     with pytest.raises(InternalError):
         await get(backend, bucket, "key")
@@ -153,7 +153,7 @@ async def test_a_piece_that_differs_from_its_crc_is_never_given(backend: Backend
     crcs = bytearray(blocks[number].crcs)
     crcs[piece * 8] ^= 1
     blocks[number] = blocks[number]._replace(crcs=bytes(crcs))
-    blob = await backend.write_blob(bucket, stream_of(blocks))
+    blob = await backend.write_blob(bucket, "key", stream_of(blocks))
     begin, end = wrong * PIECE_SIZE, min((wrong + 1) * PIECE_SIZE, len(data))
     given = bytearray()
     with pytest.raises(InternalError):
@@ -182,7 +182,7 @@ async def test_a_blob_whose_blocks_raise_leaves_nothing(backend: Backend, bucket
         raise BadDigest
 
     with pytest.raises(BadDigest):
-        await backend.write_blob(bucket, broken())
+        await backend.write_blob(bucket, "key", broken())
     assert await backend.collect_garbage(AT_ONCE) == Collected()
 
 
@@ -195,7 +195,7 @@ async def test_whatever_blocks_raise_comes_out(backend: Backend, bucket: Bucket)
         raise GoneAway
 
     with pytest.raises(GoneAway):
-        await backend.write_blob(bucket, broken())
+        await backend.write_blob(bucket, "key", broken())
     assert await backend.collect_garbage(AT_ONCE) == Collected()
 
 
@@ -209,7 +209,7 @@ async def test_a_cancelled_write_leaves_nothing(backend: Backend, bucket: Bucket
         arrived.set()
         await asyncio.Event().wait()
 
-    writing = asyncio.ensure_future(backend.write_blob(bucket, stuck()))
+    writing = asyncio.ensure_future(backend.write_blob(bucket, "key", stuck()))
     await arrived.wait()
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -270,8 +270,8 @@ async def test_a_copy_stands_by_itself(backend: Backend, bucket: Bucket, version
     data = some_bytes(size)
     source = await put(backend, bucket, "key", data)
     assert source.body is not None
-    copy = await backend.copy_blob(bucket, source.body.blob, versioned)
-    same = await backend.copy_blob(bucket, source.body.blob, bucket)
+    copy = await backend.copy_blob(bucket, source.body.blob, versioned, "key")
+    same = await backend.copy_blob(bucket, source.body.blob, bucket, "key")
     assert (copy.size, same.size) == (size, size)
     assert len({source.body.blob.id, copy.id, same.id}) == 3
     await put_blob(backend, versioned, "copy", copy)
@@ -290,7 +290,7 @@ async def test_a_copy_stands_by_itself(backend: Backend, bucket: Bucket, version
 async def test_a_copy_without_an_owner_is_collected(backend: Backend, bucket: Bucket, versioned: Bucket) -> None:
     source = await put(backend, bucket, "key", some_bytes(LARGE))
     assert source.body is not None
-    copy = await backend.copy_blob(bucket, source.body.blob, versioned)
+    copy = await backend.copy_blob(bucket, source.body.blob, versioned, "key")
     assert await collect_all(backend) == Collected(blobs=1, size=LARGE)
     with pytest.raises(ServiceUnavailable):
         await put_blob(backend, versioned, "copy", copy)
@@ -301,7 +301,7 @@ async def test_bytes_that_are_gone_cannot_be_copied(backend: Backend, bucket: Bu
     blob = await write(backend, bucket, some_bytes(LARGE))
     await backend.discard_blob(bucket, blob)
     with pytest.raises(InternalError):
-        await backend.copy_blob(bucket, blob, bucket)
+        await backend.copy_blob(bucket, blob, bucket, "key")
     assert await backend.collect_garbage(AT_ONCE) == Collected()
 
 
@@ -313,7 +313,7 @@ async def test_nothing_is_written_or_copied_into_a_bucket_that_is_gone(backend: 
     with pytest.raises(NoSuchBucket):
         await write(backend, bucket, some_bytes(LARGE))
     with pytest.raises(NoSuchBucket):
-        await backend.copy_blob(other, blob, bucket)
+        await backend.copy_blob(other, blob, bucket, "key")
     assert await backend.collect_garbage(AT_ONCE) == Collected()
 
 
@@ -394,7 +394,7 @@ async def test_the_collector_does_not_take_what_is_being_written(backend: Backen
             assert await backend.collect_garbage(AT_ONCE) == Collected()
 
     data = some_bytes(3 * MIB)
-    blob = await backend.write_blob(bucket, visited())
+    blob = await backend.write_blob(bucket, "key", visited())
     await put_blob(backend, bucket, "key", blob)
     assert await get(backend, bucket, "key") == data
 

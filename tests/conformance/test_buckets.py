@@ -234,7 +234,7 @@ Call: TypeAlias = Callable[[Backend, Bucket, Upload, Part], Awaitable[object]]
 CALLS: dict[str, Call] = {
     "delete_bucket": lambda store, bucket, upload, part: store.delete_bucket(bucket),
     "write_blob": lambda store, bucket, upload, part: write(store, bucket, b"data"),
-    "copy_blob": lambda store, bucket, upload, part: store.copy_blob(bucket, part.blob, bucket),
+    "copy_blob": lambda store, bucket, upload, part: store.copy_blob(bucket, part.blob, bucket, "key"),
     "put_version": lambda store, bucket, upload, part: store.put_version(bucket, a_version(bucket, "new", body=part)),
     "put_version, a marker": lambda store, bucket, upload, part: put_marker(store, bucket, "key"),
     "get_version": lambda store, bucket, upload, part: store.get_version(bucket, "key"),

@@ -300,7 +300,7 @@ class Comparison(RuleBasedStateMachine):
             found = await side.backend.get_version(side.bucket(bucket), source, side.id_of(version))
             if found.body is None:
                 return None
-            blob = await side.backend.copy_blob(side.bucket(bucket), found.body.blob, side.bucket(into))
+            blob = await side.backend.copy_blob(side.bucket(bucket), found.body.blob, side.bucket(into), "copy")
             body = replace(part_of(blob, b""), size=found.size, etag=found.etag)
             copy = a_version(side.bucket(into), key, body=body, size=found.size, etag=found.etag)
             return side.remember(name, await side.backend.put_version(side.bucket(into), copy))

@@ -1,0 +1,58 @@
+"""The store in a directory: its life, and the roles joined."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from post3.storage.filesystem.blobs import FilesystemBlobs
+from post3.storage.filesystem.buckets import FilesystemBuckets
+from post3.storage.filesystem.garbage import FilesystemGarbage
+from post3.storage.filesystem.opening import HEARTBEAT, Opening
+from post3.storage.filesystem.records import FilesystemRecords
+from post3.storage.filesystem.store import Store
+from post3.storage.filesystem.uploads import FilesystemUploads
+
+
+class FilesystemBackend(FilesystemBuckets, FilesystemBlobs, FilesystemGarbage, FilesystemUploads, FilesystemRecords):
+    """Buckets and objects in a directory, which several processes of one machine may use at once."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        gc_grace: timedelta = timedelta(hours=1),
+        durable: bool = True,
+        allow_network_disk: bool = False,
+    ) -> None:
+        """`gc_grace` is how long bytes that nothing owns stay; without `durable` a power cut may lose what was answered."""
+        self.store = Store(os.path.abspath(root), durable=durable, gc_grace=gc_grace)
+        self._opening = Opening(self.store, allow_network_disk=allow_network_disk)
+        self._heart: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """See Backend. Raises OSError or ValueError with a sentence that says what to do."""
+        await asyncio.to_thread(self._opening.open, self.name_left)
+        self._heart = asyncio.create_task(self._beat())
+
+    async def _beat(self) -> None:
+        while True:
+            self._opening.beat()
+            await asyncio.sleep(HEARTBEAT.total_seconds())
+
+    async def close(self) -> None:
+        """See Backend."""
+        if self._heart is not None:
+            self._heart.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._heart
+            self._heart = None
+        await asyncio.to_thread(self.store.close)
+        await asyncio.to_thread(self._opening.close)
+
+    async def ping(self) -> None:
+        """See Backend."""
+        await self.store.run(os.stat, f"{self.store.root}/format")

@@ -1,0 +1,258 @@
+"""Bytes: files of blocks, each with the CRCs of its pieces behind the last byte; and the ledger of what nothing owns.
+
+A data file is the blocks one behind the other, then 8 bytes of CRC64NVME for each 64 KiB piece, then a trailer of 32
+bytes: magic, version, size, and the CRC64NVME of the table. So a file can be checked by itself.
+
+It is written under its final name. Its ledger entry is on the disk before its first byte, and nothing refers to it before
+it is whole and synced, so a file that was cut short is seen by the collector alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import struct
+import threading
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+from post3._chunker import BLOCK_SIZE, PIECE_SIZE, crc64nvme
+from post3.errors import InternalError, NoSuchBucket
+from post3.model.bucket import Bucket
+from post3.model.object import Blob, Block
+from post3.storage.filesystem.durable import write_all
+from post3.storage.filesystem.layout import KeyPlace, bucket_stripe, content_id, data_file, ledger_file
+from post3.storage.filesystem.sidecar import dump
+from post3.storage.filesystem.store import Store, logger
+from post3.storage.pieces import CRC_SIZE, check_pieces, widened
+
+INLINE: Final = 16 * 1024
+"""Bytes of a body up to which it stands in its owner's sidecar: one file and one sync instead of two."""
+SMALL_READ: Final = 128 * 1024
+"""Bytes up to which a read stays on the event loop: a trip to a thread costs more than a warm read."""
+FIRST_READ: Final = PIECE_SIZE
+TRAILER: Final = struct.Struct(">8sQQQ")
+MAGIC: Final = b"post3dat"
+TRAILER_VERSION: Final = 1
+
+
+class FilesystemBlobs:
+    """The role Blobs, but for the collector (garbage.py)."""
+
+    store: Store
+
+    async def write_blob(self, bucket: Bucket, key: str, blocks: AsyncIterator[Block]) -> Blob:
+        """See Blobs."""
+        self.store.check(bucket)
+        place = self.store.place(bucket, key)
+        first = await anext(blocks, None)
+        second = await anext(blocks, None) if first is not None else None
+        if second is None and (first is None or len(first.data) <= INLINE):
+            block = first or Block(b"", b"")
+            return Blob(content_id(place, secrets.token_hex(14)), len(block.data), block)
+        file = DataFile(self.store, bucket, place)
+        try:
+            start = [block for block in (first, second) if block is not None]
+            await self.store.run(file.begin, start)
+            if second is not None:
+                async for block in blocks:
+                    await self.store.run(file.write, block)
+            return await self.store.run(file.finish)
+        except BaseException:
+            # Not awaited: it waits for a write that is under way, and the caller may be gone.
+            self.store.threads.submit(file.discard)
+            raise
+
+    async def read_blob(self, bucket: Bucket, blob: Blob, start: int, stop: int) -> AsyncIterator[bytes]:
+        """See Blobs. The first run is one piece, so that a client sees a byte early; then a block at a time."""
+        if blob.inline is not None:
+            check_pieces(blob.inline.data, blob.inline.crcs, blob.id)
+            if start < stop:
+                yield blob.inline.data[start:stop]
+            return
+        folder = self.store.folder(bucket)
+        file = OpenFile(self.store, folder, blob)
+        try:
+            renewed = time.monotonic()
+            small = stop - start <= SMALL_READ
+            position, length = start, FIRST_READ
+            while position < stop:
+                end = min(stop, (position + length) // PIECE_SIZE * PIECE_SIZE)
+                if small:
+                    yield file.read(position, stop)
+                    return
+                yield await self.store.run(file.read, position, end)
+                position, length = end, BLOCK_SIZE
+                if time.monotonic() - renewed > self.store.gc_grace.total_seconds() / 4:
+                    renew(ledger_file(folder, blob.id))
+                    renewed = time.monotonic()
+        finally:
+            file.close()
+
+    async def copy_blob(self, bucket: Bucket, blob: Blob, target: Bucket, key: str) -> Blob:
+        """See Blobs. The bytes are read, checked, and written block by block."""
+        return await self.write_blob(target, key, self._blocks(bucket, blob))
+
+    async def _blocks(self, bucket: Bucket, blob: Blob) -> AsyncIterator[Block]:
+        if blob.inline is not None:
+            if blob.size:
+                yield blob.inline
+            return
+        file = OpenFile(self.store, self.store.folder(bucket), blob)
+        try:
+            for start in range(0, blob.size, BLOCK_SIZE):
+                yield await self.store.run(file.block, start, min(start + BLOCK_SIZE, blob.size))
+        finally:
+            file.close()
+
+    async def discard_blob(self, bucket: Bucket, blob: Blob) -> None:
+        """See Blobs."""
+        if blob.inline is None:
+            await self.store.run(self._discard, self.store.folder(bucket), blob)
+
+    def _discard(self, folder: str, blob: Blob) -> None:
+        # Whoever gives the bytes an owner removes the entry; without one they are owned, or gone.
+        if os.path.exists(ledger_file(folder, blob.id)):
+            for path in (data_file(folder, blob.id), ledger_file(folder, blob.id)):
+                self.store.disk.remove(path)
+
+
+def condemn(store: Store, place: KeyPlace, content: str) -> None:
+    """Enter bytes into the ledger, durably, before their owner lets go of them."""
+    store.disk.replace(f"{place.folder}/new", ledger_file(place.folder, content), dump({"key": place.key}))
+
+
+def renew(path: str) -> None:
+    """Make an entry of the ledger young again; there may be none."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(path)
+
+
+class DataFile:
+    """A data file on its way: begun, written block by block, finished or discarded; used by one thread at a time."""
+
+    def __init__(self, store: Store, bucket: Bucket, place: KeyPlace) -> None:
+        self._store = store
+        self._bucket = bucket
+        self._place = place
+        self._content = content_id(place, secrets.token_hex(14))
+        self._busy = threading.Lock()
+        self._fd = -1
+        self._ended = False
+        self._size = 0
+        self._crcs: list[bytes] = []
+        self._renewed = time.monotonic()
+
+    @property
+    def _path(self) -> str:
+        return data_file(self._place.folder, self._content)
+
+    def begin(self, blocks: list[Block]) -> None:
+        """Enter the ledger, and write the first blocks."""
+        with self._busy, self._store.locks.held(bucket_stripe(self._bucket.name), shared=True):
+            # No folder is made for a bucket that is being deleted.
+            if not os.path.exists(self._place.folder):
+                raise NoSuchBucket(BucketName=self._bucket.name)
+            condemn(self._store, self._place, self._content)
+            self._fd = self._store.disk.create(self._path)
+        for block in blocks:
+            self.write(block)
+
+    def write(self, block: Block) -> None:
+        """Write one block, and stay young in the ledger."""
+        with self._busy:
+            if self._ended:
+                return
+            write_all(self._fd, block.data)
+            self._size += len(block.data)
+            self._crcs.append(block.crcs)
+            if time.monotonic() - self._renewed > self._store.gc_grace.total_seconds() / 4:
+                renew(ledger_file(self._place.folder, self._content))
+                self._renewed = time.monotonic()
+
+    def finish(self) -> Blob:
+        """Write what makes the file whole, and bring it to the disk."""
+        with self._busy:
+            table = b"".join(self._crcs)
+            write_all(self._fd, table, TRAILER.pack(MAGIC, TRAILER_VERSION, self._size, crc64nvme(table)))
+            self._store.disk.sync(self._fd)
+            self._close()
+            try:
+                self._store.disk.sync_folder(os.path.dirname(self._path))
+            except FileNotFoundError:
+                raise NoSuchBucket(BucketName=self._bucket.name) from None
+            return Blob(self._content, self._size)
+
+    def discard(self) -> None:
+        """Remove what was written, when the write that is under way has ended."""
+        try:
+            with self._busy:
+                self._close()
+                for path in (self._path, ledger_file(self._place.folder, self._content)):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(path)
+        except OSError:
+            logger.exception("bytes that were not wanted are left to the collector")
+
+    def _close(self) -> None:
+        self._ended = True
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class OpenFile:
+    """A data file that is being read: its pieces are checked before their bytes are given."""
+
+    def __init__(self, store: Store, folder: str, blob: Blob) -> None:
+        """Open it. Raises InternalError when it is gone."""
+        self._store = store
+        self._blob = blob
+        self._busy = threading.Lock()
+        self._closed = False
+        try:
+            self._fd = os.open(data_file(folder, blob.id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            raise InternalError(f"The stored bytes {blob.id} are gone. Restore them from a backup.") from None
+
+    def block(self, start: int, stop: int) -> Block:
+        """Whole pieces with their CRCs."""
+        with self._busy:
+            if self._closed:
+                return Block(b"", b"")
+            data = self._exactly(stop - start, start)
+            pieces = -(-len(data) // PIECE_SIZE)
+            crcs = self._exactly(pieces * CRC_SIZE, self._blob.size + start // PIECE_SIZE * CRC_SIZE)
+        check_pieces(data, crcs, self._blob.id)
+        return Block(data, crcs)
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from start to before stop; the pieces they are in are read and checked whole."""
+        first, last = widened(start, stop, self._blob.size)
+        data = self.block(first, last).data
+        return data if (first, last) == (start, stop) else data[start - first : stop - first]
+
+    def close(self) -> None:
+        """Close it; a read that was given up but is still under way in its thread ends first."""
+        if self._busy.acquire(blocking=False):
+            self._closed = True
+            os.close(self._fd)
+            self._busy.release()
+        else:
+            self._store.threads.submit(self._close_later)
+
+    def _close_later(self) -> None:
+        with self._busy:
+            self._closed = True
+            os.close(self._fd)
+
+    def _exactly(self, size: int, offset: int) -> bytes:
+        data = os.pread(self._fd, size, offset)
+        while len(data) < size:
+            more = os.pread(self._fd, size - len(data), offset + len(data))
+            if not more:
+                raise InternalError(f"The stored bytes {self._blob.id} are cut short. Restore them from a backup.")
+            data += more
+        return data

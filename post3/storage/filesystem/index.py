@@ -1,0 +1,446 @@
+"""The index: what listings show, in SQLite, derived from the sidecars.
+
+The sidecars are the truth; the index makes listing independent of how many keys there are. A change notes its *intent* in
+the index (committed, not synced), renames or unlinks the sidecar, and then *settles*: the key's rows change and the intent
+goes, in one transaction. A listing that meets an intent reads that key's sidecars instead of its rows, so GET and LIST
+never disagree, even when a process died between rename and settlement.
+
+One thread of each process uses SQLite. It puts the intents and settlements of all requests at hand into one transaction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import logging
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias, TypeVar
+
+from post3.model.listing import ListQuery, Page, collapse
+from post3.model.object import ObjectVersion
+from post3.storage.filesystem.sidecar import microseconds, moment
+
+logger = logging.getLogger("post3")
+T = TypeVar("T")
+VERSION: Final = 1
+MAX_BATCH: Final = 256
+CHECKPOINT_SECONDS: Final = 30.0
+ROWS: Final = 256
+"""Rows read at a time; doubled while a page goes on."""
+MAX_ROWS: Final = 2048
+
+SCHEMA: Final = """
+CREATE TABLE versions (
+    bucket TEXT NOT NULL, key BLOB NOT NULL, sequence INTEGER NOT NULL, version_id TEXT NOT NULL,
+    is_current INTEGER NOT NULL, is_marker INTEGER NOT NULL, modified INTEGER NOT NULL, size INTEGER NOT NULL,
+    etag TEXT NOT NULL, owner TEXT NOT NULL, storage_class TEXT NOT NULL, checksums TEXT NOT NULL,
+    checksum_type TEXT NOT NULL, content TEXT NOT NULL, revision INTEGER NOT NULL,
+    PRIMARY KEY (bucket, key, sequence)
+) WITHOUT ROWID;
+CREATE INDEX listed ON versions (bucket, key) WHERE is_current AND NOT is_marker;
+CREATE TABLE intents (bucket TEXT NOT NULL, key BLOB NOT NULL, token TEXT NOT NULL, PRIMARY KEY (bucket, key, token))
+WITHOUT ROWID;
+"""
+COLUMNS: Final = (
+    "key, sequence, version_id, is_current, is_marker, modified, size, etag, owner, storage_class, checksums, "
+    "checksum_type, content, revision"
+)
+LISTED: Final = f"""
+SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key >= ? AND key < ? AND is_current AND NOT is_marker
+ORDER BY key LIMIT ?"""  # noqa: S608 - the columns are a constant
+# Newest first within a key: SQLite sorts each key's rows, and reads no further than the limit wants.
+VERSIONS: Final = f"""
+SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key, sequence DESC LIMIT ?"""  # noqa: S608
+OLDER: Final = f"""
+SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?"""  # noqa: S608
+NEXT_NEWER: Final = (
+    "SELECT modified FROM versions WHERE bucket = ? AND key = ? AND sequence > ? ORDER BY sequence LIMIT 1"
+)
+END: Final = b"\xff"
+"""Above every key: UTF-8 never contains this byte."""
+
+
+Truth: TypeAlias = Callable[[str, str], Sequence[ObjectVersion]]
+"""Reads a key's sidecars: a bucket's id and a key to all its versions, in no order."""
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Callable[[sqlite3.Connection], Any]
+    writes: bool
+    done: Future[Any]
+
+
+class Index:
+    """The index of one store, used from any thread."""
+
+    def __init__(self, path: str, mark: str, truth: Truth) -> None:
+        """`mark` is the file whose text tells up to when the index is known to be on the disk; `truth` reads sidecars."""
+        self._path = path
+        self._mark = mark
+        self._truth = truth
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> bool:
+        """Open or create it, and start its thread; tells whether it has to be filled from the sidecars.
+
+        Raises sqlite3.DatabaseError for a file that is no index.
+        """
+        connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=30)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA cache_size = -16384")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise sqlite3.DatabaseError(f"index of version {version}")
+            if not version:
+                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        except sqlite3.DatabaseError:
+            connection.close()
+            raise
+        self._connection = connection
+        self._thread = threading.Thread(target=self._run, name="post3-index", daemon=True)
+        self._thread.start()
+        return not version
+
+    def close(self) -> None:
+        """Finish what is queued, bring it to the disk, and end the thread."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - open() has just set it
+        checkpointed, dirty = time.monotonic(), False
+        while True:
+            try:
+                first = self._jobs.get(timeout=CHECKPOINT_SECONDS if dirty else None)
+            except queue.Empty:
+                first = _Job(lambda _: None, writes=False, done=Future())
+            jobs, ending = self._batch(first)
+            dirty = self._perform(connection, jobs) or dirty
+            if ending or (dirty and time.monotonic() - checkpointed > CHECKPOINT_SECONDS):
+                self._checkpoint(connection)
+                checkpointed, dirty = time.monotonic(), False
+            if ending:
+                connection.close()
+                return
+
+    def _batch(self, first: _Job | None) -> tuple[list[_Job], bool]:
+        """What waits in the queue, as one batch; and whether the end was among it."""
+        jobs: list[_Job] = []
+        job = first
+        while job is not None:
+            jobs.append(job)
+            if len(jobs) == MAX_BATCH:
+                return jobs, False
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return jobs, False
+        return jobs, True
+
+    def _perform(self, connection: sqlite3.Connection, jobs: list[_Job]) -> bool:
+        """Do the jobs: those that write in one transaction, then those that read; tells whether anything was written."""
+        writes = [job for job in jobs if job.writes]
+        if writes:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                results = [job.work(connection) for job in writes]
+                connection.execute("COMMIT")
+            except BaseException as error:
+                self._doubt(error)
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                for job in writes:
+                    job.done.set_exception(error)
+            else:
+                for job, result in zip(writes, results, strict=True):
+                    job.done.set_result(result)
+        for job in jobs:
+            if not job.writes:
+                try:
+                    job.done.set_result(job.work(connection))
+                except BaseException as error:
+                    self._doubt(error)
+                    job.done.set_exception(error)
+        return bool(writes)
+
+    def _doubt(self, error: BaseException) -> None:
+        """Have the index made again at the next start when SQLite finds its file damaged."""
+        if type(error) is sqlite3.DatabaseError:
+            logger.error("the index is damaged and will be made again at the next start: %s", error)
+            with contextlib.suppress(OSError), open(f"{self._mark}.doubtful", "w", encoding="ascii"):
+                pass
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        """Bring the index to the disk, and note since when: after a power cut, only what changed later is looked at."""
+        since = time.time()
+        try:
+            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if not busy:
+                temporary = f"{self._mark}.{os.getpid()}"
+                with open(temporary, "w", encoding="ascii") as file:
+                    file.write(f"{since}\n")
+                os.replace(temporary, self._mark)
+        except (sqlite3.Error, OSError) as error:
+            logger.warning("the index could not be brought to the disk: %s", error)
+
+    def submit(self, work: Callable[[sqlite3.Connection], T], *, writes: bool) -> Future[T]:
+        """Have the index's thread do something."""
+        done: Future[T] = Future()
+        self._jobs.put(_Job(work, writes, done))
+        return done
+
+    # What follows is called in threads and waits for the index's own.
+
+    def intend(self, bucket: str, key: str, token: str) -> None:
+        """Note that a key is about to change."""
+        row = (bucket, key.encode(), token)
+        self.submit(lambda db: db.execute("INSERT INTO intents VALUES (?, ?, ?)", row) and None, writes=True).result()
+
+    def settle(
+        self, bucket: str, key: str, token: str, *, put: ObjectVersion | None = None, gone: str | None = None
+    ) -> None:
+        """Note what a change did: which version was put, in place of the one with the same id, or which is gone."""
+
+        def work(db: sqlite3.Connection) -> None:
+            name = key.encode()
+            removed = put.version_id if put is not None else gone
+            if removed is not None:
+                db.execute(
+                    "DELETE FROM versions WHERE bucket = ? AND key = ? AND version_id = ?", (bucket, name, removed)
+                )
+                if put is not None:
+                    _insert(db, bucket, [put])
+                _mark_current(db, bucket, name)
+            db.execute("DELETE FROM intents WHERE bucket = ? AND key = ? AND token = ?", (bucket, name, token))
+
+        self.submit(work, writes=True).result()
+
+    def refresh(self, bucket: str, key: str, versions: Sequence[ObjectVersion]) -> None:
+        """Replace all that is known of a key, and forget its intents; its lock is held and these are its sidecars."""
+
+        def work(db: sqlite3.Connection) -> None:
+            name = key.encode()
+            db.execute("DELETE FROM versions WHERE bucket = ? AND key = ?", (bucket, name))
+            _insert(db, bucket, versions)
+            _mark_current(db, bucket, name)
+            db.execute("DELETE FROM intents WHERE bucket = ? AND key = ?", (bucket, name))
+
+        self.submit(work, writes=True).result()
+
+    def fill(self, bucket: str, versions: Sequence[ObjectVersion]) -> None:
+        """Add versions of a bucket that is being read from its sidecars; known ones are replaced."""
+
+        def work(db: sqlite3.Connection) -> None:
+            for version in versions:
+                identity = (bucket, version.key.encode(), version.version_id)
+                db.execute("DELETE FROM versions WHERE bucket = ? AND key = ? AND version_id = ?", identity)
+            _insert(db, bucket, versions)
+            for key in {version.key for version in versions}:
+                _mark_current(db, bucket, key.encode())
+
+        self.submit(work, writes=True).result()
+
+    def forget(self, bucket: str) -> None:
+        """Drop all that is known of a bucket."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM versions WHERE bucket = ?", (bucket,))
+            db.execute("DELETE FROM intents WHERE bucket = ?", (bucket,))
+
+        self.submit(work, writes=True).result()
+
+    def clear(self) -> None:
+        """Drop everything."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM versions")
+            db.execute("DELETE FROM intents")
+
+        self.submit(work, writes=True).result()
+
+    def buckets(self) -> set[str]:
+        """The buckets that anything is known of."""
+        known = "SELECT DISTINCT bucket FROM versions UNION SELECT bucket FROM intents"
+        return self.submit(lambda db: {row[0] for row in db.execute(known)}, writes=False).result()
+
+    def keys(self, bucket: str) -> set[str]:
+        """All the keys known of a bucket."""
+        known = "SELECT DISTINCT key FROM versions WHERE bucket = ?"
+        return self.submit(lambda db: {row[0].decode() for row in db.execute(known, (bucket,))}, writes=False).result()
+
+    def intents(self) -> list[tuple[str, str]]:
+        """Bucket and key of every change that has not settled."""
+        known = "SELECT DISTINCT bucket, key FROM intents"
+        return self.submit(lambda db: [(row[0], row[1].decode()) for row in db.execute(known)], writes=False).result()
+
+    def page(self, bucket: str, name: str, query: ListQuery) -> Future[tuple[Page[ObjectVersion], list[str]]]:
+        """A page of a bucket, and the keys whose change had not settled."""
+
+        def work(db: sqlite3.Connection) -> tuple[Page[ObjectVersion], list[str]]:
+            # One transaction: a change that settles meanwhile is seen wholly as it was, intent and rows.
+            db.execute("BEGIN")
+            try:
+                rows = db.execute("SELECT DISTINCT key FROM intents WHERE bucket = ?", (bucket,))
+                unsettled = sorted(key for (key,) in rows if key.startswith(query.prefix.encode()))
+                scan = _Scan(db, bucket, name, query, frozenset(unsettled))
+                keys = [key.decode() for key in unsettled]
+                truths = [_ordered(self._truth(bucket, key), all_versions=query.all_versions) for key in keys]
+                changed = (version for versions in truths for version in versions)
+                merged = heapq.merge(scan.candidates(), changed, key=lambda version: (version.key, -version.sequence))
+                return collapse(merged, query), keys
+            finally:
+                db.execute("COMMIT")
+
+        return self.submit(work, writes=False)
+
+
+def _insert(db: sqlite3.Connection, bucket: str, versions: Sequence[ObjectVersion]) -> None:
+    rows = [
+        (
+            bucket,
+            version.key.encode(),
+            version.sequence,
+            version.version_id,
+            0,
+            version.is_delete_marker,
+            microseconds(version.modified),
+            version.size,
+            version.etag,
+            version.owner,
+            version.storage_class,
+            ",".join(version.checksums),
+            version.checksum_type,
+            version.content,
+            version.revision,
+        )
+        for version in versions
+    ]
+    db.executemany(f"INSERT INTO versions VALUES ({', '.join('?' * 15)})", rows)  # noqa: S608 - only question marks
+
+
+def _mark_current(db: sqlite3.Connection, bucket: str, key: bytes) -> None:
+    """Let exactly the newest version of a key be current."""
+    newest = db.execute("SELECT max(sequence) FROM versions WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()[0]
+    if newest is not None:
+        db.execute(
+            "UPDATE versions SET is_current = (sequence = ?) WHERE bucket = ? AND key = ? AND (is_current OR sequence = ?)",
+            (newest, bucket, key, newest),
+        )
+
+
+def _ordered(versions: Sequence[ObjectVersion], *, all_versions: bool) -> list[ObjectVersion]:
+    """A key's versions as a listing takes them: newest first, each with the time when it stopped being current."""
+    newest_first = sorted(versions, key=lambda version: -version.sequence)
+    if not all_versions:
+        return [version for version in newest_first[:1] if not version.is_delete_marker]
+    newer: list[ObjectVersion | None] = [None, *newest_first[:-1]]
+    return [
+        version if after is None else replace(version, noncurrent=after.modified)
+        for version, after in zip(newest_first, newer, strict=True)
+    ]
+
+
+class _Scan:
+    """The rows of a bucket as candidates of a page: in order, seeking over what a common prefix hides."""
+
+    def __init__(
+        self, db: sqlite3.Connection, bucket: str, name: str, query: ListQuery, skipped: frozenset[bytes]
+    ) -> None:
+        self._db = db
+        self._bucket = bucket
+        self._name = name
+        self._query = query
+        self._skipped = skipped
+        self._end = query.prefix.encode() + END
+        self._previous: ObjectVersion | None = None
+
+    def candidates(self) -> Iterator[ObjectVersion]:
+        """Everything that the page may show, and little more."""
+        query, start = self._query, self._query.prefix.encode()
+        if query.skipped_prefix is not None:
+            start = query.skipped_prefix.encode() + END
+        elif query.after.encode() >= start:
+            if query.all_versions and query.after_sequence:
+                yield from self._rest_of_key(query.after.encode(), query.after_sequence)
+            start = query.after.encode() + b"\0"
+        yield from self._from(start)
+
+    def _rest_of_key(self, key: bytes, sequence: int) -> Iterator[ObjectVersion]:
+        """The versions of the key where the last page ended, below the last one that it showed."""
+        if key in self._skipped or not key.startswith(self._query.prefix.encode()):
+            return
+        newer = self._db.execute(NEXT_NEWER, (self._bucket, key, sequence - 1)).fetchone()
+        after = None if newer is None else moment(newer[0])
+        for row in self._db.execute(OLDER, (self._bucket, key, sequence, self._query.limit + 1)):
+            version = self._version(row)
+            yield version if after is None else replace(version, noncurrent=after)
+            after = version.modified
+
+    def _from(self, start: bytes) -> Iterator[ObjectVersion]:
+        rows = ROWS
+        while True:
+            found = self._rows(start, rows)
+            seek: bytes | None = None
+            for row in found:
+                if row[0] in self._skipped:
+                    continue
+                version = self._version(row)
+                yield self._with_noncurrent(version)
+                hidden = self._query.common_prefix(version.key)
+                if hidden is not None:
+                    seek = hidden.encode() + END
+                    break
+            if seek is not None:
+                # Hiding prefixes want few rows each.
+                start, rows = seek, 2
+            elif len(found) < rows:
+                return
+            else:
+                last_key, last_sequence = bytes(found[-1][0]), found[-1][1]
+                if self._query.all_versions:
+                    # The rows may have ended between two versions of this key.
+                    yield from self._rest_of_key(last_key, last_sequence)
+                start, rows = last_key + b"\0", min(rows * 2, MAX_ROWS)
+
+    def _rows(self, start: bytes, limit: int) -> list[Any]:
+        statement = VERSIONS if self._query.all_versions else LISTED
+        return self._db.execute(statement, (self._bucket, start, self._end, limit)).fetchall()
+
+    def _with_noncurrent(self, version: ObjectVersion) -> ObjectVersion:
+        previous, self._previous = self._previous, version
+        if not self._query.all_versions or previous is None or previous.key != version.key:
+            return version
+        return replace(version, noncurrent=previous.modified)
+
+    def _version(self, row: Any) -> ObjectVersion:
+        return ObjectVersion(
+            bucket=self._name,
+            key=row[0].decode(),
+            sequence=row[1],
+            version_id=row[2],
+            is_delete_marker=bool(row[4]),
+            modified=moment(row[5]),
+            size=row[6],
+            etag=row[7],
+            owner=row[8],
+            storage_class=row[9],
+            checksums=dict.fromkeys(row[10].split(","), "") if row[10] else {},
+            checksum_type=row[11],
+            content=row[12],
+            revision=row[13],
+        )

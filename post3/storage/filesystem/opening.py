@@ -1,0 +1,281 @@
+"""Opening a directory: is it ours, is it whole, who else has it open, and what did a crash leave."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Final
+
+from post3.storage.filesystem.durable import try_lock
+from post3.storage.filesystem.layout import FORMAT, key_place, key_stem, leaf_of
+from post3.storage.filesystem.sidecar import dump, read_document, read_version
+from post3.storage.filesystem.store import Store, logger
+
+FOLDERS: Final = ("lock", "buckets", "trash", "new", "records", "journal")
+HEARTBEAT: Final = timedelta(seconds=10)
+"""How often an owner shows that it lives."""
+MARGIN: Final = 120.0
+"""Seconds before the last checkpoint from which changes are looked at again after a power cut."""
+NETWORK_DISKS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "afs", "lustre"})
+NETWORK_FUSE: Final = ("fuse.sshfs", "fuse.s3fs", "fuse.rclone", "fuse.glusterfs", "fuse.ceph", "fuse.goofys")
+PROGRESS_SECONDS: Final = 5.0
+
+
+class Opening:
+    """One process's hold on a store, from open to close."""
+
+    def __init__(self, store: Store, *, allow_network_disk: bool) -> None:
+        self._store = store
+        self._allow_network_disk = allow_network_disk
+        self._users = -1
+
+    @property
+    def _owner(self) -> str:
+        return f"{self._store.root}/lock/owner"
+
+    def open(self, finish: Callable[[], None]) -> None:
+        """Open the store; `finish` runs when this process is the only one. Raises OSError, ValueError with a sentence."""
+        root = self._store.root
+        if not self._allow_network_disk:
+            refuse_network_disk(root)
+        prepare(root)
+        with self._store.locks.held("opening"):
+            self._users = os.open(f"{root}/lock/users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if try_lock(self._users):
+                self._open_alone()
+                finish()
+            else:
+                self._store.index.open()
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+
+    def _open_alone(self) -> None:
+        store, owner = self._store, read_owner(self._owner)
+        boot = boot_id()
+        self._refuse_other_machine(owner, boot)
+        since: float | None = None
+        if self._open_index():
+            since = 0.0
+        elif owner and not owner.get("clean") and owner.get("boot") != boot:
+            # Power was lost: what SQLite had not brought to the disk is read from the sidecars again.
+            since = max(0.0, read_mark(f"{store.root}/lock/mark") - MARGIN)
+        if since is not None:
+            repair(store, since)
+        settle_everything(store)
+        for folder in (f"{store.root}/new", *(f"{store.root}/buckets/{name}/new" for name in buckets(store))):
+            empty(folder)
+        self._write_owner(clean=False)
+
+    def _open_index(self) -> bool:
+        """Open the index; tells whether it is empty. A damaged one is thrown away."""
+        index, path = self._store.index, f"{self._store.root}/index.sqlite"
+        doubtful = f"{self._store.root}/lock/mark.doubtful"
+        try:
+            if not os.path.exists(doubtful):
+                return index.open()
+        except sqlite3.DatabaseError as error:
+            logger.warning("the index is made again from the sidecars: %s", error)
+        for name in (path, f"{path}-wal", f"{path}-shm", doubtful):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+        return index.open()
+
+    def _refuse_other_machine(self, owner: dict[str, object], boot: str) -> None:
+        if not owner or owner.get("clean") or owner.get("boot") == boot:
+            return
+        age = time.time() - os.stat(self._owner).st_mtime
+        if 0 <= age < 6 * HEARTBEAT.total_seconds() and owner.get("host") != socket.gethostname():
+            raise ValueError(
+                f"The data directory {self._store.root} is in use by another machine, {owner.get('host')}; stop post3 there "
+                f"first, or let several machines share a PostgreSQL database instead."
+            )
+
+    def _write_owner(self, *, clean: bool) -> None:
+        document = {"host": socket.gethostname(), "boot": boot_id(), "clean": clean}
+        self._store.disk.replace(f"{self._store.root}/lock", self._owner, dump(document))
+
+    def beat(self) -> None:
+        """Show that the owner lives."""
+        with contextlib.suppress(OSError):
+            os.utime(self._owner)
+
+    def close(self) -> None:
+        """Let go; the last one notes that everything is on the disk."""
+        if self._users < 0:
+            return
+        with self._store.locks.held("opening"):
+            if try_lock(self._users):
+                self._write_owner(clean=True)
+            os.close(self._users)
+            self._users = -1
+
+
+def prepare(root: str) -> None:
+    """Make a new store, or make sure that this is one. Raises OSError or ValueError with a sentence."""
+    try:
+        os.makedirs(root, 0o700, exist_ok=True)
+        names = set(os.listdir(root))
+        if "format" not in names and names - {"lost+found", *FOLDERS}:
+            raise ValueError(
+                f"The directory {root} is not empty and holds no post3 store; name another one with --data-dir."
+            )
+        for name in FOLDERS:
+            os.makedirs(f"{root}/{name}", 0o700, exist_ok=True)
+        if "format" not in names:
+            temporary = f"{root}/new/format.{os.getpid()}"
+            with open(temporary, "w", encoding="ascii") as file:
+                file.write(f"{FORMAT}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, f"{root}/format")
+        elif not os.access(f"{root}/lock", os.W_OK):
+            raise PermissionError("it is not writable")
+        with open(f"{root}/format", encoding="ascii", errors="replace") as file:
+            found = file.read().strip()
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"{error.filename or root} is a file, and not a directory; name another --data-dir.") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            f"The data directory {root} cannot be used: {reason}. Check its permissions and its disk."
+        ) from None
+    if found != FORMAT:
+        raise ValueError(
+            f"The data directory {root} has format {found[:20]!r}, and this post3 knows format {FORMAT!r}; "
+            "use the post3 that wrote it."
+        )
+
+
+def refuse_network_disk(root: str) -> None:
+    """Raise ValueError when the directory is on a disk of another machine, where locks and syncs may not hold."""
+    kind = disk_kind(root)
+    if kind in NETWORK_DISKS or kind.startswith(NETWORK_FUSE):
+        raise ValueError(
+            f"The data directory {root} is on a network disk ({kind}), where locks and syncs may not hold; use a local disk, "
+            "or allow it with --allow-network-disk."
+        )
+
+
+def disk_kind(path: str) -> str:
+    """The type of the file system that holds a path, which need not be there yet; empty where the system does not tell."""
+    path = os.path.realpath(path)
+    best, kind = "", ""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                mount, _, rest = line.partition(" - ")
+                point = mount.split()[4].replace("\\040", " ")
+                inside = path == point or path.startswith(point.rstrip("/") + "/")
+                if inside and len(point) >= len(best):
+                    best, kind = point, rest.split()[0]
+    except (OSError, IndexError):
+        return ""
+    return kind
+
+
+def boot_id() -> str:
+    """Changes with every start of the machine; empty where the system does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def read_owner(path: str) -> dict[str, object]:
+    """Who had the store open last; empty when nobody did, or when that was cut short."""
+    try:
+        return read_document(path) or {}
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return {"boot": "unknown"}
+
+
+def read_mark(path: str) -> float:
+    """The time of the last checkpoint; 0 without one."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return float(file.read())
+    except (OSError, ValueError):
+        return 0.0
+
+
+def buckets(store: Store) -> list[str]:
+    """The names of all buckets' folders."""
+    return os.listdir(f"{store.root}/buckets")
+
+
+def settle_everything(store: Store) -> None:
+    """Settle what a process that died left in the index."""
+    names = {name.rpartition("~")[2]: name.rpartition("~")[0] for name in buckets(store)}
+    for bucket_id, key in store.index.intents():
+        if bucket_id in names:
+            store.settle_left(names[bucket_id], bucket_id, [key])
+    for bucket_id in store.index.buckets() - names.keys():
+        store.index.forget(bucket_id)
+
+
+def repair(store: Store, since: float) -> None:
+    """Read the sidecars in folders that changed since then into the index; 0 means all of them, into an empty one."""
+    progress = _Progress()
+    if not since:
+        store.index.clear()
+    for name in buckets(store):
+        bucket, _, bucket_id = name.rpartition("~")
+        folder = f"{store.root}/buckets/{name}"
+        leaves = set(changed_leaves(folder, since))
+        for leaf in leaves:
+            paths = [f"{folder}/versions/{leaf}/{entry}" for entry in os.listdir(f"{folder}/versions/{leaf}")]
+            read = (read_version(path, bucket) for path in paths if path.endswith(".json"))
+            versions = [version for version in read if version is not None]
+            store.index.fill(bucket_id, versions)
+            progress.add(len(versions))
+        if since:
+            # And what is known of those folders but no longer there.
+            for key in store.index.keys(bucket_id):
+                if leaf_of(key_stem(key)) in leaves:
+                    store.index.refresh(bucket_id, key, store.versions(key_place(folder, key), bucket))
+
+
+def changed_leaves(folder: str, since: float) -> Iterator[str]:
+    """The folders of sidecars, as `ab/cd`, that changed since then."""
+    for first in os.listdir(f"{folder}/versions"):
+        with os.scandir(f"{folder}/versions/{first}") as entries:
+            for entry in entries:
+                if entry.stat().st_mtime >= since:
+                    yield f"{first}/{entry.name}"
+
+
+def empty(folder: str) -> None:
+    """Remove the files that a crash left on their way; nobody else has the store open."""
+    for name in os.listdir(folder):
+        with contextlib.suppress(OSError):
+            path = f"{folder}/{name}"
+            if os.path.isdir(path):
+                for child in os.listdir(path):
+                    remove = os.rmdir if os.path.isdir(f"{path}/{child}") else os.unlink
+                    remove(f"{path}/{child}")
+                os.rmdir(path)
+            else:
+                os.unlink(path)
+
+
+class _Progress:
+    """Tells on stderr how far the repair is, when it takes long."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._told = time.monotonic()
+
+    def add(self, count: int) -> None:
+        """Count versions that were read."""
+        self._count += count
+        if time.monotonic() - self._told > PROGRESS_SECONDS:
+            print(f"reading the sidecars: {self._count} versions so far", file=sys.stderr, flush=True)
+            self._told = time.monotonic()

@@ -1,0 +1,194 @@
+"""Sidecars: what a record is as one line of JSON, with the bytes of a small body behind it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from post3.model.bucket import Bucket
+from post3.model.object import Blob, Block, ObjectVersion, Part
+from post3.model.upload import Upload
+
+Document = dict[str, Any]
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(moment: datetime) -> int:
+    """A moment as whole microseconds since 1970: exact, as a float is not."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def moment(value: int) -> datetime:
+    """The moment so many microseconds after 1970."""
+    return EPOCH + timedelta(microseconds=value)
+
+
+def dump(document: Mapping[str, Any]) -> bytes:
+    """One line; escaped to ASCII, so that header bytes which are no UTF-8 survive as they came."""
+    return json.dumps(document, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def read_file(path: str) -> bytes | None:
+    """A small file whole; None when it is not there."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        content = os.read(fd, 65_536)
+        if len(content) < 65_536:
+            return content
+        pieces = [content]
+        while pieces[-1]:
+            pieces.append(os.read(fd, 1 << 20))
+        return b"".join(pieces)
+    finally:
+        os.close(fd)
+
+
+def read_document(path: str) -> Document | None:
+    """The JSON of a file; None when it is not there."""
+    content = read_file(path)
+    return None if content is None else load(content)[0]
+
+
+def load(content: bytes) -> tuple[Document, bytes]:
+    """The document of a sidecar, and the bytes behind it."""
+    line, _, rest = content.partition(b"\n")
+    document: Document = json.loads(line)
+    return document, rest
+
+
+def dump_part(part: Part, *, embedded: bool = False) -> Document:
+    """A part's document. The bytes of a small body stand behind it in the file, or, embedded, in it as base64."""
+    document: Document = {
+        "number": part.number,
+        "size": part.size,
+        "etag": part.etag,
+        "modified": microseconds(part.modified),
+        "blob": part.blob.id,
+        "stored": part.blob.size,
+        "checksums": dict(part.checksums),
+    }
+    if part.start:
+        document["start"] = part.start
+    if part.blob.inline is not None:
+        document["crcs"] = part.blob.inline.crcs.hex()
+        if embedded:
+            document["body"] = base64.b64encode(part.blob.inline.data).decode("ascii")
+    return document
+
+
+def load_part(document: Document, body: bytes = b"") -> Part:
+    """The part of a document, and of the bytes behind it."""
+    inline = None
+    if "crcs" in document:
+        data = base64.b64decode(document["body"]) if "body" in document else body
+        inline = Block(data, bytes.fromhex(document["crcs"]))
+    return Part(
+        number=document["number"],
+        size=document["size"],
+        etag=document["etag"],
+        modified=moment(document["modified"]),
+        blob=Blob(document["blob"], document["stored"], inline),
+        checksums=document["checksums"],
+        start=document.get("start", 0),
+    )
+
+
+def inline_body(part: Part | None) -> bytes:
+    """The bytes that stand behind a part's document."""
+    return part.blob.inline.data if part is not None and part.blob.inline is not None else b""
+
+
+def dump_version(version: ObjectVersion) -> bytes:
+    """The whole sidecar of a version."""
+    document: Document = {
+        "key": version.key,
+        "version_id": version.version_id,
+        "modified": microseconds(version.modified),
+        "owner": version.owner,
+        "sequence": version.sequence,
+        "revision": version.revision,
+        "content": version.content,
+    }
+    if version.is_delete_marker:
+        document["is_delete_marker"] = True
+    else:
+        document |= {
+            "storage_class": version.storage_class,
+            "size": version.size,
+            "etag": version.etag,
+            "parts": version.parts,
+            "checksums": dict(version.checksums),
+            "checksum_type": version.checksum_type,
+            "headers": dict(version.headers),
+            "metadata": dict(version.metadata),
+        }
+    if version.body is not None:
+        document["body"] = dump_part(version.body)
+    return dump(document) + inline_body(version.body)
+
+
+def load_version(content: bytes, bucket: str) -> ObjectVersion:
+    """The version of a sidecar."""
+    document, rest = load(content)
+    body = document.pop("body", None)
+    modified = moment(document.pop("modified"))
+    return ObjectVersion(bucket=bucket, modified=modified, body=load_part(body, rest) if body else None, **document)
+
+
+def read_version(path: str, bucket: str) -> ObjectVersion | None:
+    """The version whose sidecar this is; None when there is none."""
+    content = read_file(path)
+    return None if content is None else load_version(content, bucket)
+
+
+def dump_upload(upload: Upload) -> bytes:
+    """An upload's record."""
+    return dump(
+        {
+            "key": upload.key,
+            "upload_id": upload.upload_id,
+            "initiated": microseconds(upload.initiated),
+            "owner": upload.owner,
+            "content": upload.content,
+            "storage_class": upload.storage_class,
+            "headers": dict(upload.headers),
+            "metadata": dict(upload.metadata),
+            "checksum_algorithm": upload.checksum_algorithm,
+            "checksum_type": upload.checksum_type,
+            "version_id": upload.version_id,
+        }
+    )
+
+
+def load_upload(content: bytes, bucket: str) -> Upload:
+    """The upload of a record."""
+    document, _ = load(content)
+    return Upload(bucket=bucket, **{**document, "initiated": moment(document["initiated"])})
+
+
+def dump_bucket(bucket: Bucket) -> bytes:
+    """A bucket's record."""
+    return dump(
+        {
+            "id": bucket.id,
+            "name": bucket.name,
+            "owner": bucket.owner,
+            "created": microseconds(bucket.created),
+            "revision": bucket.revision,
+            "region": bucket.region,
+            "configurations": dict(bucket.configurations),
+        }
+    )
+
+
+def load_bucket(content: bytes) -> Bucket:
+    """The bucket of a record."""
+    document, _ = load(content)
+    return Bucket(**{**document, "created": moment(document["created"])})

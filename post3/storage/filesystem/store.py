@@ -1,0 +1,207 @@
+"""What the six roles share: the root, the disk, the locks, the index, the threads, and the buckets that were met."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, ParamSpec, TypeVar
+
+from post3.errors import NoSuchBucket, ServiceUnavailable, StaleBucket
+from post3.model.bucket import Bucket
+from post3.model.object import ObjectVersion
+from post3.storage.filesystem.durable import Disk, Locks
+from post3.storage.filesystem.index import Index
+from post3.storage.filesystem.layout import KeyPlace, bucket_folder, bucket_stripe, key_place, key_stripe
+from post3.storage.filesystem.sidecar import load_bucket, read_file, read_version
+
+logger = logging.getLogger("post3")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+THREADS: Final = 16
+"""Requests that wait for the disk at a time: syncs of independent requests overlap."""
+_FULL: Final = {
+    errno.ENOSPC: "The disk is full.",
+    errno.EDQUOT: "The disk quota is used up.",
+    errno.EMFILE: "The server has too many files open.",
+    errno.ENFILE: "The system has too many files open.",
+    errno.EROFS: "The disk has become read-only.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """A bucket as its record was when last read."""
+
+    modified: int
+    """Its record's time of change, in nanoseconds: no two revisions share one (buckets.py)."""
+    bucket: Bucket
+
+
+class Store:
+    """One directory, as one process uses it."""
+
+    def __init__(self, root: str, *, durable: bool, gc_grace: timedelta) -> None:
+        self.root = root
+        self.gc_grace = gc_grace
+        self.disk = Disk(durable=durable)
+        self.locks = Locks(f"{root}/lock")
+        self.index = Index(f"{root}/index.sqlite", f"{root}/lock/mark", self.versions_by_id)
+        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="post3-disk")
+        self.names: dict[str, str] = {}
+        """Folders of buckets by name; who looks one up makes sure that it is still there."""
+        self._met: dict[str, _Met] = {}
+        self._folders: dict[str, str] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    # Threads
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do blocking work in a thread. Once begun it goes to its end, also when the caller is cancelled."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await asyncio.shield(loop.run_in_executor(self.threads, functools.partial(work, *args, **kwargs)))
+        except OSError as error:
+            raise self.refusal(error) from error
+
+    @staticmethod
+    def refusal(error: OSError) -> Exception:
+        """The error to answer with when the disk refuses."""
+        if error.errno in _FULL:
+            logger.error("the store cannot write: %s", error)
+            return ServiceUnavailable(f"{_FULL[error.errno]} Nothing was stored.")
+        return error
+
+    # Buckets
+
+    def folder(self, bucket: Bucket) -> str:
+        """Where the bucket stands."""
+        folder = self._folders.get(bucket.id)
+        if folder is None:
+            folder = self._folders[bucket.id] = bucket_folder(self.root, bucket.name, bucket.id)
+        return folder
+
+    def place(self, bucket: Bucket, key: str) -> KeyPlace:
+        """Where a key's files stand."""
+        return key_place(self.folder(bucket), key)
+
+    def check(self, bucket: Bucket) -> None:
+        """Raise StaleBucket or NoSuchBucket unless the bucket still is as it was loaded. One stat, as a rule."""
+        folder = self.folder(bucket)
+        try:
+            modified = os.stat(f"{folder}/bucket.json").st_mtime_ns
+        except FileNotFoundError:
+            self._met.pop(folder, None)
+            raise NoSuchBucket(BucketName=bucket.name) from None
+        met = self._met.get(folder)
+        if met is None or met.modified != modified:
+            met = self.meet(folder)
+        if met.bucket.revision != bucket.revision:
+            raise StaleBucket(BucketName=bucket.name)
+
+    def meet(self, folder: str) -> _Met:
+        """Read a bucket's record. Raises NoSuchBucket."""
+        path = f"{folder}/bucket.json"
+        try:
+            # The time first: a record that changes in between is read once more at the next check.
+            modified = os.stat(path).st_mtime_ns
+            content = read_file(path)
+        except FileNotFoundError:
+            content = None
+        if content is None:
+            raise NoSuchBucket(BucketName=os.path.basename(folder).partition("~")[0])
+        met = self._met[folder] = _Met(modified, load_bucket(content))
+        return met
+
+    # Keys
+
+    def versions(self, place: KeyPlace, bucket: str) -> list[ObjectVersion]:
+        """All versions of a key, read from its sidecars, in no order."""
+        read = (read_version(place.sidecar(version_id), bucket) for version_id in place.version_ids())
+        return [version for version in read if version is not None]
+
+    def versions_by_id(self, bucket_id: str, key: str) -> Sequence[ObjectVersion]:
+        """The same, given a bucket's id: what the index asks for."""
+        for name in os.listdir(f"{self.root}/buckets"):
+            if name.endswith(f"~{bucket_id}"):
+                return self.versions(key_place(f"{self.root}/buckets/{name}", key), name.partition("~")[0])
+        return []
+
+    async def change(self, bucket: Bucket, key: str, act: Callable[[KeyPlace], T]) -> T:
+        """Do something to a key, in a thread, with its lock held and its bucket held as it was loaded.
+
+        Raises StaleBucket, NoSuchBucket, and what the act raises.
+        """
+        place = self.place(bucket, key)
+        stripe = key_stripe(place.folder, place.stem)
+
+        def work() -> T:
+            with self.locks.held(bucket_stripe(bucket.name), shared=True):
+                self.check(bucket)
+                with self.locks.held(stripe):
+                    return act(place)
+
+        # Requests of this process for one key wait here, where they take no thread from others.
+        async with self._turn(stripe):
+            return await self.run(work)
+
+    @asynccontextmanager
+    async def _turn(self, stripe: str) -> AsyncIterator[None]:
+        turn = self._turns.setdefault(stripe, asyncio.Lock())
+        async with turn:
+            yield
+
+    @contextmanager
+    def indexed(self, place: KeyPlace, bucket: Bucket) -> Iterator[Settlement]:
+        """Surround one change of a key's sidecars with its intent and its settlement in the index.
+
+        When the change fails half-way, the sidecars tell what it did.
+        """
+        token = secrets.token_hex(8)
+        self.index.intend(bucket.id, place.key, token)
+        settlement = Settlement()
+        try:
+            yield settlement
+        except BaseException:
+            self.index.refresh(bucket.id, place.key, self.versions(place, bucket.name))
+            raise
+        try:
+            self.index.settle(bucket.id, place.key, token, put=settlement.put, gone=settlement.gone)
+        except Exception:
+            # The change is made and durable; its intent stays, so listings read the sidecars until it is settled.
+            logger.exception("the index could not settle a change")
+
+    def settle_left(self, bucket: str, bucket_id: str, keys: Sequence[str]) -> None:
+        """Settle, from the sidecars, what somebody left unsettled; a key whose lock is taken is still being changed."""
+        folder = bucket_folder(self.root, bucket, bucket_id)
+        with self.locks.held(bucket_stripe(bucket), shared=True):
+            if not os.path.exists(folder):
+                self.index.forget(bucket_id)
+                return
+            for key in keys:
+                place = key_place(folder, key)
+                with self.locks.tried(key_stripe(folder, place.stem)) as free:
+                    if free:
+                        self.index.refresh(bucket_id, key, self.versions(place, bucket))
+
+    def close(self) -> None:
+        """End the threads, with nothing under way."""
+        self.threads.shutdown(wait=True)
+        self.index.close()
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What a change did, told to the index."""
+
+    put: ObjectVersion | None = None
+    gone: str | None = None

@@ -1,0 +1,185 @@
+"""Versions: a sidecar each. The current one is that with the highest sequence; no file says so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from post3.errors import NoSuchKey, NoSuchVersion, ServiceUnavailable
+from post3.model.bucket import Bucket
+from post3.model.listing import ListQuery, Page
+from post3.model.object import NEW_VERSION, NULL_VERSION, Guard, ObjectVersion, no_guard
+from post3.model.record import Entry
+from post3.storage.filesystem.blobs import condemn
+from post3.storage.filesystem.journal import FilesystemJournal
+from post3.storage.filesystem.layout import KeyPlace, ledger_file
+from post3.storage.filesystem.sidecar import dump_version, moment, read_version
+from post3.storage.protocol import Change
+
+
+class FilesystemVersions(FilesystemJournal):
+    """The role Versions. A change may write to the journal, so it stands on that role."""
+
+    async def put_version(
+        self, bucket: Bucket, version: ObjectVersion, guard: Guard = no_guard, journal: Sequence[Entry] = ()
+    ) -> ObjectVersion:
+        """See Versions."""
+        return await self.store.change(
+            bucket, version.key, lambda place: self.put(place, bucket, version, guard, journal)
+        )
+
+    def put(
+        self, place: KeyPlace, bucket: Bucket, version: ObjectVersion, guard: Guard, journal: Sequence[Entry]
+    ) -> ObjectVersion:
+        """Put a version, with the key's lock held."""
+        current = self.current(place, bucket)
+        replaced = self._replaced(place, bucket, version.version_id, current)
+        guard(current, replaced)
+        stored = _made(version, current, replaced)
+        waiting = self._claim(place, stored)
+        with self.store.indexed(place, bucket) as settlement, self.telling(bucket, place, stored, journal):
+            if replaced is not None:
+                self._condemn_bytes(place, replaced)
+            path = place.sidecar(stored.version_id)
+            self.store.disk.replace(f"{place.folder}/new", path, dump_version(stored))
+            settlement.put = stored
+        if waiting is not None:
+            self.store.disk.remove(waiting)
+        return stored
+
+    def current(self, place: KeyPlace, bucket: Bucket) -> ObjectVersion | None:
+        """The newest version of a key."""
+        null = read_version(place.sidecar(NULL_VERSION), bucket.name)
+        if not bucket.versioning:
+            return null
+        # Ids that the store made begin with their sequence, so the newest is the last by name.
+        newest = max((name for name in place.version_ids() if name != NULL_VERSION), default=None)
+        if newest is None or (null is not None and null.sequence > int(newest[:16], 16)):
+            return null
+        return read_version(place.sidecar(newest), bucket.name) or null
+
+    def _replaced(
+        self, place: KeyPlace, bucket: Bucket, version_id: str, current: ObjectVersion | None
+    ) -> ObjectVersion | None:
+        if version_id == NEW_VERSION:
+            return None
+        if current is not None and current.version_id == version_id:
+            return current
+        return read_version(place.sidecar(version_id), bucket.name) if bucket.versioning else None
+
+    @staticmethod
+    def _claim(place: KeyPlace, version: ObjectVersion) -> str | None:
+        """The ledger's entry of stored bytes, to be removed when they are owned. Raises ServiceUnavailable without one."""
+        if version.body is None or version.body.blob.inline is not None:
+            return None
+        entry = ledger_file(place.folder, version.body.blob.id)
+        if not os.path.exists(entry):
+            raise ServiceUnavailable("The bytes took too long to be stored and were collected. Send them again.")
+        return entry
+
+    def _condemn_bytes(self, place: KeyPlace, version: ObjectVersion) -> None:
+        """Let the collector have a version's bytes, unless its sidecar is found to name them still."""
+        if version.parts or (version.body is not None and version.body.blob.inline is None):
+            condemn(self.store, place, version.content)
+
+    async def get_version(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectVersion:
+        """See Versions. Read on the event loop: small files, warm as a rule."""
+        self.store.check(bucket)
+        place = self.store.place(bucket, key)
+        if version_id is None:
+            version = self.current(place, bucket)
+            if version is None:
+                raise NoSuchKey(Key=key)
+            return version
+        if version_id != NULL_VERSION and not _is_made(version_id):
+            raise NoSuchVersion(Key=key, VersionId=version_id)
+        version = read_version(place.sidecar(version_id), bucket.name)
+        if version is None:
+            raise NoSuchVersion(Key=key, VersionId=version_id)
+        return version
+
+    async def update_version(
+        self,
+        bucket: Bucket,
+        key: str,
+        version_id: str | None,
+        change: Change[ObjectVersion],
+        journal: Sequence[Entry] = (),
+    ) -> ObjectVersion:
+        """See Versions."""
+
+        def update(place: KeyPlace) -> ObjectVersion:
+            if version_id is None:
+                old = self.current(place, bucket)
+                missing: NoSuchKey | NoSuchVersion = NoSuchKey(Key=key)
+            else:
+                known = version_id == NULL_VERSION or _is_made(version_id)
+                old = read_version(place.sidecar(version_id), bucket.name) if known else None
+                missing = NoSuchVersion(Key=key, VersionId=version_id)
+            if old is None:
+                raise missing
+            new = replace(change(old), revision=old.revision + 1)
+            with self.store.indexed(place, bucket) as settlement, self.telling(bucket, place, new, journal):
+                path = place.sidecar(old.version_id)
+                self.store.disk.replace(f"{place.folder}/new", path, dump_version(new))
+                settlement.put = new
+            return new
+
+        return await self.store.change(bucket, key, update)
+
+    async def delete_version(
+        self, bucket: Bucket, key: str, version_id: str, guard: Guard = no_guard, journal: Sequence[Entry] = ()
+    ) -> ObjectVersion | None:
+        """See Versions."""
+
+        def delete(place: KeyPlace) -> ObjectVersion | None:
+            current = self.current(place, bucket)
+            known = version_id == NULL_VERSION or _is_made(version_id)
+            old = self._replaced(place, bucket, version_id, current) if known else None
+            guard(current, old)
+            if old is None:
+                return None
+            with self.store.indexed(place, bucket) as settlement, self.telling(bucket, place, None, journal):
+                self._condemn_bytes(place, old)
+                self.store.disk.remove(place.sidecar(version_id))
+                settlement.gone = version_id
+            return old
+
+        return await self.store.change(bucket, key, delete)
+
+    async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[ObjectVersion]:
+        """See Versions. What a dead process left unsettled is settled on the way."""
+        self.store.check(bucket)
+        page, unsettled = await asyncio.wrap_future(self.store.index.page(bucket.id, bucket.name, query))
+        if unsettled:
+            self.store.threads.submit(self.store.settle_left, bucket.name, bucket.id, unsettled)
+        return page
+
+
+def _made(version: ObjectVersion, current: ObjectVersion | None, replaced: ObjectVersion | None) -> ObjectVersion:
+    """The version as it is stored: with its id, its place in the key's order, and the time."""
+    now = time.time_ns() // 1000
+    sequence = now if current is None else max(now, current.sequence + 1)
+    # 16 digits of the sequence, so that ids sort by it, and 16 that nobody can guess.
+    made = f"{sequence:016x}{secrets.token_hex(8)}"
+    return replace(
+        version,
+        version_id=made if version.version_id == NEW_VERSION else version.version_id,
+        sequence=sequence,
+        revision=1 if replaced is None else replaced.revision + 1,
+        content=version.content or (version.body.blob.id if version.body is not None else secrets.token_hex(16)),
+        modified=moment(now),
+        noncurrent=None,
+    )
+
+
+def _is_made(version_id: str) -> bool:
+    """Whether the store could have made this id; nothing else ever becomes part of a file's name."""
+    return len(version_id) == 32 and set(version_id) <= _HEXADECIMAL
+
+
+_HEXADECIMAL = frozenset("0123456789abcdef")
