@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from post3.auth.access import Admission
-from post3.config import ConfigError, Settings
+from post3.config import ConfigError, Endpoint, Settings
 from post3.server import Answer, build_sanic
 from post3.storage.protocol import Backend
 
@@ -31,17 +32,21 @@ def create_backend(settings: Settings) -> Backend:
             durable=settings.durable,
             allow_network_disk=settings.allow_network_disk,
         )
+    settings.check()
     raise ConfigError(f"There is no store called {settings.backend!r}.")
 
 
 def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[Any, Any]:
     """A server, by default set from the environment. Applications in one process need names of their own.
 
-    Each process that serves it opens a store for itself. Raises ConfigError.
+    Each process that serves it opens a store for itself. Raises ConfigError for values that cannot be; whether they go
+    together is seen when it starts.
     """
     settings = settings or Settings.load()
-    settings.check()
     opened: list[Backend] = []
+
+    def check(host: str, port: int, workers: int) -> None:
+        replace(settings, endpoint=Endpoint(host, port), workers=workers).check()
 
     async def start() -> Answer:
         from post3.dispatch import Dispatcher  # noqa: PLC0415  # declares all operations
@@ -61,7 +66,7 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
         finish,
         host=settings.host,
         port=settings.port,
-        check_host=settings.check_reach,
+        check=check,
         access_log=settings.access_log,
     )
 

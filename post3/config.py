@@ -81,12 +81,10 @@ class Settings:
                 if key in values:
                     chosen[option.field] = option.value(source, values[key])
                     break
-        settings = cls(**chosen)
-        settings.check()
-        return settings
+        return cls(**chosen)
 
     def check(self) -> None:
-        """Raise ConfigError for settings that do not go together."""
+        """Raise ConfigError for settings that do not go together, or would open the store to strangers."""
         if self.backend is None:
             raise ConfigError(
                 "Which store? Say --backend fs --data-dir DIR (or POST3_BACKEND=fs POST3_DATA_DIR=DIR) to keep objects "
@@ -96,10 +94,7 @@ class Settings:
             raise ConfigError(
                 f"--backend memory works with one worker, not with {self.workers}: each would hold objects of its own."
             )
-        self.check_reach(self.host)
-
-    def check_reach(self, host: str) -> None:
-        """Raise ConfigError when other machines could reach this address, and nobody said that they may."""
+        host = self.host
         if not self.allow_anonymous and not is_loopback_name(host_name(host) if ":" not in host else host):
             raise ConfigError(
                 f"Listening on {host} would let everyone who reaches it read and write; listen on 127.0.0.1, or say "

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -22,9 +20,6 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; the exit status."""
-    # From now on a signal means a clean end, also while modules are still being imported.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
     parser = Parser(prog="post3", description="S3-compatible object storage that runs anywhere.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"post3 {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
@@ -33,7 +28,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = chosen.run
     status: int = run(chosen)
     return status
-
-
-def _leave(_: int, __: object) -> NoReturn:
-    sys.exit(0)

@@ -60,9 +60,13 @@ def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; the exit status."""
+    # Until there is something to finish, a signal ends it at once. An exception could be lost in somebody's import.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(0))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
         settings = Settings.load({name: value for name, value in vars(arguments).items() if name != "run"})
+        settings.check()
         listening = listen(settings.endpoint)
     except ConfigError as error:
         return complain(str(error))

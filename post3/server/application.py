@@ -113,7 +113,10 @@ class Application(Sanic[Any, Any]):
         edge: Edge = self.ctx.edge
         if not any(kwargs.get(name) for name in ("sock", "unix")):
             host, port = host or edge.host, port or edge.port
-            edge.check_host(host)
+            try:
+                edge.check(host, port, kwargs.get("workers", 1))
+            except ValueError as error:
+                sys.exit(f"post3: {error}")
         super().prepare(host, port, **kwargs)
 
 
@@ -131,10 +134,10 @@ class Edge:
         *,
         host: str,
         port: int,
-        check_host: Callable[[str], None],
+        check: Callable[[str, int, int], None],
         access_log: bool,
     ) -> None:
-        self.host, self.port, self.check_host = host, port, check_host
+        self.host, self.port, self.check = host, port, check
         self._start, self._finish = start, finish
         self._access_log = access_log
         self._answer: Answer | None = None
@@ -183,18 +186,18 @@ def build_sanic(
     *,
     host: str = "127.0.0.1",
     port: int = 9000,
-    check_host: Callable[[str], None] = lambda host: None,
+    check: Callable[[str, int, int], None] = lambda host, port, workers: None,
     access_log: bool = False,
 ) -> Sanic[Any, Any]:
     """A Sanic application whose every request is answered by what `start` returns.
 
     `start` runs in each worker before it listens, `finish` after its last answer. Host and port are for `sanic
-    post3.app`, which may name another host: `check_host` raises for one that may not be.
+    post3.app`, which may name others: `check` raises ValueError for a host, port and number of workers that may not be.
     """
     quiet_sanic()
     if access_log:
         _write_access_log()
-    edge = Edge(start, finish, host=host, port=port, check_host=check_host, access_log=access_log)
+    edge = Edge(start, finish, host=host, port=port, check=check, access_log=access_log)
     return Application(name, edge)
 
 

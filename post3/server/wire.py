@@ -111,7 +111,7 @@ class Wire:
         Raises SanicException for a transfer coding that is wrong.
         """
         stream = self.stream
-        if stream.recv_buffer and stream.request_body is True:
+        if stream.request_body is True and (stream.recv_buffer or not stream.request_bytes_left):
             return await stream.read()  # at once: no need of a timer
         async with asyncio.timeout(STALL):
             if stream.request_body == "chunked" and not stream.request_bytes_left and not stream.expecting_continue:

@@ -1,0 +1,123 @@
+"""Who is served without credentials."""
+
+from __future__ import annotations
+
+import pytest
+
+from post3.auth.access import Admission
+from post3.errors import AccessDenied
+
+LOCAL = {"host": "localhost:9000"}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "localhost:9000",
+        "LOCALHOST:9000",
+        "localhost.",
+        "bucket.localhost:9000",
+        "127.0.0.1",
+        "127.0.0.1:9000",
+        "127.1.2.3:80",
+        "[::1]",
+        "[::1]:9000",
+    ],
+)
+def test_a_loopback_host_is_served(host: str) -> None:
+    Admission().check({"host": host})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "example.com",
+        "example.com:9000",
+        "localhost.example.com",
+        "notlocalhost",
+        "127.0.0.1.example.com",
+        "128.0.0.1",
+        "10.0.0.1:9000",
+        "[::2]:9000",
+        "[::1].example.com",
+        "[::1",
+        "::1",
+        "localhost:port",
+        "localhost@example.com",
+        "localhost, example.com",
+        "example.com:80:localhost",
+    ],
+)
+def test_another_host_is_refused_with_the_reason(host: str) -> None:
+    with pytest.raises(AccessDenied, match="loopback Host") as refused:
+        Admission().check({"host": host})
+
+    assert repr(host) in refused.value.message
+
+
+def test_a_request_without_a_host_is_refused() -> None:
+    with pytest.raises(AccessDenied):
+        Admission().check({})
+
+
+def test_a_name_that_the_server_was_told_is_served() -> None:
+    admission = Admission(frozenset({"S3.example.com"}))
+
+    admission.check({"host": "s3.Example.com:9000"})
+    with pytest.raises(AccessDenied):
+        admission.check({"host": "other.example.com"})
+
+
+def test_every_host_is_served_when_a_person_said_so() -> None:
+    Admission(any_host=True).check({"host": "example.com"})
+    Admission(any_host=True).check({})
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://localhost:9000", "localhost:9000"),
+        ("http://LocalHost:9000", "localhost:9000"),
+        ("http://127.0.0.1", "127.0.0.1"),
+        ("http://127.0.0.1", "127.0.0.1:80"),
+        ("http://[::1]:9000", "[::1]:9000"),
+        ("https://localhost", "localhost:443"),
+    ],
+)
+def test_a_page_of_the_server_s_own_is_served(origin: str, host: str) -> None:
+    Admission().check({"host": host, "origin": origin})
+
+
+@pytest.mark.parametrize("any_host", [False, True])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "",
+        "http://example.com",
+        "http://localhost",
+        "http://localhost:3000",
+        "http://127.0.0.1:9000",
+        "file://localhost:9000",
+        "http://localhost:9000.example.com",
+        "http://localhost:90000",
+        "localhost:9000",
+    ],
+)
+def test_a_page_from_elsewhere_is_refused(origin: str, any_host: bool) -> None:
+    with pytest.raises(AccessDenied, match="Origin"):
+        Admission(any_host=any_host).check({**LOCAL, "origin": origin})
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_a_browser_that_asks_by_itself_is_served(site: str) -> None:
+    Admission().check({**LOCAL, "sec-fetch-site": site})
+
+
+@pytest.mark.parametrize("any_host", [False, True])
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "", "nonsense"])
+def test_a_browser_that_asks_for_another_site_is_refused(site: str, any_host: bool) -> None:
+    with pytest.raises(AccessDenied, match="Sec-Fetch-Site"):
+        Admission(any_host=any_host).check({**LOCAL, "sec-fetch-site": site})

@@ -1,0 +1,139 @@
+"""Settings from flags and environment."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from post3.config import OPTIONS, ConfigError, Endpoint, Settings, parse_endpoint
+
+
+def test_each_setting_has_one_row_and_each_row_a_setting() -> None:
+    assert [option.field for option in OPTIONS] == list(dict.fromkeys(option.field for option in OPTIONS))
+    assert {option.field for option in OPTIONS} == {field.name for field in fields(Settings)}
+
+
+def test_the_defaults_in_the_help_are_the_defaults() -> None:
+    shown = {option.field: option.default for option in OPTIONS}
+
+    assert Settings(backend="fs") == Settings.load(
+        {name: shown[name] for name in ("data_dir", "endpoint", "workers", "durability", "gc_grace")},
+        {"POST3_BACKEND": "fs"},
+    )
+
+
+def test_every_flag_has_a_variable() -> None:
+    assert Settings.load(
+        {},
+        {
+            "POST3_BACKEND": "fs",
+            "POST3_DATA_DIR": "/srv/s3",
+            "POST3_HOST": "[::1]:9001",
+            "POST3_WORKERS": "4",
+            "POST3_DURABILITY": "relaxed",
+            "POST3_GC_GRACE": "30s",
+            "POST3_ALLOW_ANONYMOUS": "1",
+            "POST3_ALLOW_NETWORK_DISK": "true",
+            "POST3_ACCESS_LOG": "yes",
+        },
+    ) == Settings(
+        backend="fs",
+        data_dir=Path("/srv/s3"),
+        endpoint=Endpoint("::1", 9001),
+        workers=4,
+        durability="relaxed",
+        gc_grace=timedelta(seconds=30),
+        allow_anonymous=True,
+        allow_network_disk=True,
+        access_log=True,
+    )
+
+
+def test_a_flag_wins_over_its_variable() -> None:
+    settings = Settings.load({"backend": "memory", "access_log": "0"}, {"POST3_BACKEND": "fs", "POST3_ACCESS_LOG": "1"})
+
+    assert (settings.backend, settings.access_log) == ("memory", False)
+
+
+@pytest.mark.parametrize(
+    ("variable", "flag", "field", "value"),
+    [
+        ("POST3_BACKEND", "--backend", "backend", "s3"),
+        ("POST3_DATA_DIR", "--data-dir", "data_dir", ""),
+        ("POST3_HOST", "--host", "endpoint", "localhost:99999"),
+        ("POST3_WORKERS", "--workers", "workers", "0"),
+        ("POST3_WORKERS", "--workers", "workers", "two"),
+        ("POST3_WORKERS", "--workers", "workers", "1000"),
+        ("POST3_DURABILITY", "--durability", "durability", "some"),
+        ("POST3_GC_GRACE", "--gc-grace", "gc_grace", "1"),
+        ("POST3_GC_GRACE", "--gc-grace", "gc_grace", "-1h"),
+        ("POST3_ALLOW_ANONYMOUS", "--allow-anonymous", "allow_anonymous", "perhaps"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_name_and_what_is_allowed(
+    variable: str, flag: str, field: str, value: str
+) -> None:
+    for name, flags, environment in ((flag, {field: value}, {}), (variable, {}, {variable: value})):
+        with pytest.raises(ConfigError) as refused:
+            Settings.load(flags, environment)
+        sentence = str(refused.value)
+        assert sentence.startswith(f"{name} is {value!r}, but must be ")
+        assert sentence.endswith(".")
+        assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("127.0.0.1", Endpoint("127.0.0.1", 9000)),
+        ("127.0.0.1:0", Endpoint("127.0.0.1", 0)),
+        ("localhost:80", Endpoint("localhost", 80)),
+        ("[::1]", Endpoint("::1", 9000)),
+        ("[::1]:9000", Endpoint("::1", 9000)),
+        ("s3-1.example.com:443", Endpoint("s3-1.example.com", 443)),
+    ],
+)
+def test_an_endpoint_is_read_and_written_alike(text: str, endpoint: Endpoint) -> None:
+    assert parse_endpoint(text) == endpoint
+    assert parse_endpoint(str(endpoint)) == endpoint
+
+
+@pytest.mark.parametrize("text", ["", "9000", ":9000", "::1", "[::1", "[zz]", "a b", "host:", "host:-1", "http://host"])
+def test_what_is_no_endpoint_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        parse_endpoint(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "grace"),
+    [("30s", timedelta(seconds=30)), ("5m", timedelta(minutes=5)), ("1h", timedelta(hours=1)), ("2d", timedelta(2))],
+)
+def test_a_duration_has_a_unit(text: str, grace: timedelta) -> None:
+    assert Settings.load({"gc_grace": text}, {}).gc_grace == grace
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0:9000", "[::]:9000", "192.0.2.1", "s3.example.com"])
+def test_an_address_beyond_this_machine_must_be_asked_for(host: str) -> None:
+    flags = {"backend": "fs", "endpoint": host}
+
+    with pytest.raises(ConfigError, match="--allow-anonymous"):
+        Settings.load(flags, {}).check()
+    Settings.load({**flags, "allow_anonymous": "1"}, {}).check()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3:9000", "[::1]:9000"])
+def test_an_address_of_this_machine_may_be_open(host: str) -> None:
+    Settings.load({"backend": "fs", "endpoint": host}, {}).check()
+
+
+def test_a_store_must_be_named() -> None:
+    with pytest.raises(ConfigError, match="--backend fs --data-dir DIR"):
+        Settings.load({}, {}).check()
+
+
+def test_memory_belongs_to_one_process() -> None:
+    with pytest.raises(ConfigError, match="one worker"):
+        Settings.load({"backend": "memory", "workers": "2"}, {}).check()
