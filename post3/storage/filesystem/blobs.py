@@ -10,11 +10,11 @@ it is whole and synced, so a file that was cut short is seen by the collector al
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import struct
 import threading
-import time
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -75,7 +75,6 @@ class FilesystemBlobs:
         folder = self.store.folder(bucket)
         file = OpenFile(self.store, folder, blob)
         try:
-            renewed = time.monotonic()
             small = stop - start <= SMALL_READ
             position, length = start, FIRST_READ
             while position < stop:
@@ -85,9 +84,6 @@ class FilesystemBlobs:
                     return
                 yield await self.store.run(file.read, position, end)
                 position, length = end, BLOCK_SIZE
-                if time.monotonic() - renewed > self.store.gc_grace.total_seconds() / 4:
-                    renew(ledger_file(folder, blob.id))
-                    renewed = time.monotonic()
         finally:
             file.close()
 
@@ -124,10 +120,15 @@ def condemn(store: Store, place: KeyPlace, content: str) -> None:
     store.disk.replace(f"{place.folder}/new", ledger_file(place.folder, content), dump({"key": place.key}))
 
 
-def renew(path: str) -> None:
-    """Make an entry of the ledger young again; there may be none."""
-    with contextlib.suppress(FileNotFoundError):
-        os.utime(path)
+def payload_size(path: str) -> int:
+    """Bytes of the blob in a data file: what its trailer says, or all that there is where it was cut short."""
+    with open(path, "rb") as file:
+        whole = file.seek(0, os.SEEK_END)
+        file.seek(max(0, whole - TRAILER.size))
+        trailer = file.read()
+    if len(trailer) == TRAILER.size and trailer.startswith(MAGIC):
+        return int(TRAILER.unpack(trailer)[2])
+    return whole
 
 
 class DataFile:
@@ -143,7 +144,6 @@ class DataFile:
         self._ended = False
         self._size = 0
         self._crcs: list[bytes] = []
-        self._renewed = time.monotonic()
 
     @property
     def _path(self) -> str:
@@ -157,20 +157,19 @@ class DataFile:
                 raise NoSuchBucket(BucketName=self._bucket.name)
             condemn(self._store, self._place, self._content)
             self._fd = self._store.disk.create(self._path)
+            # Held as long as the file is open: slow is not dead, and the collector sees it by this lock.
+            fcntl.flock(self._fd, fcntl.LOCK_SH)
         for block in blocks:
             self.write(block)
 
     def write(self, block: Block) -> None:
-        """Write one block, and stay young in the ledger."""
+        """Write one block."""
         with self._busy:
             if self._ended:
                 return
             write_all(self._fd, block.data)
             self._size += len(block.data)
             self._crcs.append(block.crcs)
-            if time.monotonic() - self._renewed > self._store.gc_grace.total_seconds() / 4:
-                renew(ledger_file(self._place.folder, self._content))
-                self._renewed = time.monotonic()
 
     def finish(self) -> Blob:
         """Write what makes the file whole, and bring it to the disk."""
@@ -216,6 +215,8 @@ class OpenFile:
             self._fd = os.open(data_file(folder, blob.id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             raise InternalError(f"The stored bytes {blob.id} are gone. Restore them from a backup.") from None
+        # Bytes that were replaced meanwhile stay as long as somebody reads them.
+        fcntl.flock(self._fd, fcntl.LOCK_SH)
 
     def block(self, start: int, stop: int) -> Block:
         """Whole pieces with their CRCs."""

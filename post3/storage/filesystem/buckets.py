@@ -100,8 +100,7 @@ class FilesystemBuckets:
 
     def _delete_bucket(self, bucket: Bucket) -> None:
         store, folder = self.store, self.store.folder(bucket)
-        if not os.path.isdir(folder):
-            raise NoSuchBucket(BucketName=bucket.name)
+        store.check(bucket)
         if holds_files(f"{folder}/versions"):
             raise BucketNotEmpty(BucketName=bucket.name)
         with store.locks.held_soon(bucket_stripe(bucket.name), SECONDS):

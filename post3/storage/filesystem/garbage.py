@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import Final
 
 from post3.errors import NoSuchBucket
-from post3.model.object import Part
+from post3.storage.filesystem.blobs import payload_size
+from post3.storage.filesystem.durable import try_lock
 from post3.storage.filesystem.layout import KeyPlace, bucket_stripe, data_file, key_place, key_stripe, parts_file
 from post3.storage.filesystem.sidecar import load_upload, read_document, read_file
 from post3.storage.filesystem.store import Store
@@ -46,7 +47,9 @@ class FilesystemGarbage:
                 sweep.completed(remembered)
             blobs, size, uploads = blobs + sweep.blobs, size + sweep.size, uploads + sweep.uploads
         for path in _older(f"{self.store.root}/trash", before):
-            size += _tree_size(path)
+            for file in _data_files(path):
+                size += payload_size(file)
+                blobs += 1
             remove_tree(path)
         return Collected(blobs, size, uploads)
 
@@ -70,10 +73,13 @@ class _Sweep:
                 continue
             place = key_place(self._folder, document["key"])
             with self._locked(place):
-                # It may have been renewed, or got an owner, while the lock was waited for.
-                if _is_older(path, before):
-                    self._free(place, os.path.basename(path))
+                # It may have been renewed, or removed by whoever owns it now, while the lock was waited for.
+                if not _is_older(path, before):
+                    continue
+                if self._free(place, os.path.basename(path)):
                     self._store.disk.remove(path)
+                else:
+                    os.utime(path)
 
     def aborted(self, before: float) -> None:
         """Free the parts of aborted uploads."""
@@ -126,28 +132,31 @@ class _Sweep:
             owned.update(part.blob.id for part in parts if part is not None)
         return owned
 
-    def _free(self, place: KeyPlace, content: str) -> None:
-        """Remove bytes by their id, be they a blob or a multipart object's, but for what is owned."""
+    def _free(self, place: KeyPlace, content: str) -> bool:
+        """Remove bytes by their id, be they a blob or a multipart object's, but for what is owned.
+
+        False when somebody is writing or reading them: then they stay whole.
+        """
         owned = self._owned(place)
         if content in owned:
-            return
-        parts: tuple[Part, ...] = read_parts(place.folder, content)
-        for part in parts:
-            if part.blob.id not in owned:
-                self._remove(part.blob.id)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(parts_file(place.folder, content))
-        self._remove(content)
+            return True
+        unowned = [part.blob.id for part in read_parts(place.folder, content) if part.blob.id not in owned]
+        names = [name for name in (content, *unowned) if os.path.exists(data_file(self._folder, name))]
+        with contextlib.ExitStack() as held:
+            if not all(held.enter_context(_unused(data_file(self._folder, name))) for name in names):
+                return False
+            for name in names:
+                self._remove(name)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(parts_file(place.folder, content))
+        return True
 
     def _remove(self, content: str) -> None:
         path = data_file(self._folder, content)
-        try:
-            size = os.stat(path).st_size
+        with contextlib.suppress(FileNotFoundError):
+            self.size += payload_size(path)
             os.unlink(path)
-        except FileNotFoundError:
-            return
-        self.blobs += 1
-        self.size += size
+            self.blobs += 1
 
 
 def _older(folder: str, before: float) -> list[str]:
@@ -162,6 +171,17 @@ def _is_older(path: str, before: float) -> bool:
         return False
 
 
-def _tree_size(path: str) -> int:
-    """Bytes of all files below a folder."""
-    return sum(os.lstat(f"{parent}/{name}").st_size for parent, _, names in os.walk(path) for name in names)
+def _data_files(bucket: str) -> Iterator[str]:
+    """All the data files of a deleted bucket: those of its uploads."""
+    for parent, _, names in os.walk(f"{bucket}/data"):
+        yield from (f"{parent}/{name}" for name in names if not name.endswith(".parts"))
+
+
+@contextlib.contextmanager
+def _unused(path: str) -> Iterator[bool]:
+    """Whether nobody writes or reads a data file, and nobody begins to as long as this is held."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield try_lock(fd)
+    finally:
+        os.close(fd)

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from post3.model.bucket import Bucket
 from post3.model.object import ObjectVersion
 from post3.model.record import Entry
-from post3.storage.filesystem.layout import KeyPlace, escape
-from post3.storage.filesystem.sidecar import dump, moment, read_document
+from post3.storage.filesystem.layout import KeyPlace, bucket_stripe, escape
+from post3.storage.filesystem.sidecar import dump, load_tree, moment, read_document
 from post3.storage.filesystem.store import Store
 
 PENDING = ".pending"
@@ -32,9 +32,12 @@ class FilesystemJournal:
 
     async def append(self, bucket: Bucket, entries: Sequence[Entry]) -> None:
         """See Journal."""
-        del bucket
-        if entries:
-            await self.store.run(self._name, self._write(entries))
+        await self.store.run(self._append, bucket, entries)
+
+    def _append(self, bucket: Bucket, entries: Sequence[Entry]) -> None:
+        with self.store.locks.held(bucket_stripe(bucket.name), shared=True):
+            self.store.check(bucket)
+            self._name(self._write(entries))
 
     @contextmanager
     def telling(
@@ -100,9 +103,9 @@ class FilesystemJournal:
                 document = None if name.endswith(PENDING) else read_document(f"{folder}/{name}")
                 if document is None:
                     continue
-                held = f"{later:016x}-{name.partition('-')[2]}"
-                os.rename(f"{folder}/{name}", f"{folder}/{held}")
-                taken.append(Entry(stream=stream, document=document["document"], id=held))
+                id = name.partition("-")[2]
+                os.rename(f"{folder}/{name}", f"{folder}/{later:016x}-{id}")
+                taken.append(Entry(stream=stream, document=load_tree(document["document"]), id=id))
         return taken
 
     async def settle(self, entries: Sequence[Entry]) -> None:
@@ -112,9 +115,8 @@ class FilesystemJournal:
     def _settle(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             folder = f"{self.store.root}/journal/{escape(entry.stream)}"
-            suffix = entry.id.partition("-")[2]
             with self.store.locks.held(f"journal-{escape(entry.stream)}"):
                 for name in os.listdir(folder):
                     # The lease may have ended and somebody else hold it under a later name: it was told all the same.
-                    if suffix and name.partition("-")[2] == suffix:
+                    if name.partition("-")[2] == entry.id:
                         self.store.disk.remove(f"{folder}/{name}")

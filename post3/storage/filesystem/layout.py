@@ -138,8 +138,8 @@ def bucket_stripe(name: str) -> str:
 
 
 def escape(name: str) -> str:
-    """Any name as one file name that is neither hidden nor special. Raises ValueError when it is too long for a disk."""
+    """Any name as one file name that is neither hidden nor special, and cut where it is too long for a disk."""
     escaped = quote(name, safe="").replace(".", "%2E").replace("~", "%7E") or "%"
-    if len(escaped) > 200:
-        raise ValueError(f"The name {name[:40]!r}… is too long: {len(escaped)} bytes when escaped, of at most 200.")
-    return escaped
+    if len(escaped) <= MAX_READABLE:
+        return escaped
+    return f"{escaped[:MAX_READABLE]}~{hashlib.sha256(name.encode()).hexdigest()[:32]}"

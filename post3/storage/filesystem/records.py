@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
 from post3.errors import NoSuchRecord
 from post3.model.record import Record
 from post3.storage.filesystem.journal import FilesystemJournal
 from post3.storage.filesystem.layout import escape
-from post3.storage.filesystem.sidecar import dump, microseconds, moment, read_document
+from post3.storage.filesystem.sidecar import dump, load_tree, microseconds, moment, read_document
 from post3.storage.filesystem.store import Store
 from post3.storage.protocol import Change
 
@@ -60,15 +59,9 @@ class FilesystemRecords:
     def _list_records(self, kind: str, after: str, limit: int) -> list[Record]:
         folder = f"{self.store.root}/records/{escape(kind)}"
         names = os.listdir(folder) if os.path.isdir(folder) else []
-        ids = sorted(unquote(name.removesuffix(".json")) if name != "%.json" else "" for name in names)
-        records = (self._read_record(kind, id) for id in ids if id > after)
-        found: list[Record] = []
-        for record in records:
-            if len(found) == limit:
-                break
-            if record is not None:
-                found.append(record)
-        return found
+        documents = [read_document(f"{folder}/{name}") for name in names]
+        records = [_load(document) for document in documents if document is not None]
+        return sorted((record for record in records if record.id > after), key=lambda record: record.id)[:limit]
 
 
 def _dump(record: Record) -> bytes:
@@ -78,4 +71,5 @@ def _dump(record: Record) -> bytes:
 
 
 def _load(document: dict[str, Any]) -> Record:
-    return Record(**{**document, "modified": moment(document["modified"])})
+    tree = load_tree(document["document"])
+    return Record(**{**document, "document": tree, "modified": moment(document["modified"])})

@@ -14,6 +14,8 @@ from post3.model.object import Blob, Block, ObjectVersion, Part
 from post3.model.upload import Upload
 
 Document = dict[str, Any]
+TIME: Final = "~time"
+"""Marks a time in a tree; no XML element has such a name."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -29,7 +31,27 @@ def moment(value: int) -> datetime:
 
 def dump(document: Mapping[str, Any]) -> bytes:
     """One line; escaped to ASCII, so that header bytes which are no UTF-8 survive as they came."""
-    return json.dumps(document, separators=(",", ":")).encode("ascii") + b"\n"
+    return json.dumps(document, separators=(",", ":"), default=_dump_leaf).encode("ascii") + b"\n"
+
+
+def _dump_leaf(value: object) -> object:
+    """What JSON has no form for: a time, as a tree may hold it."""
+    if isinstance(value, datetime):
+        return {TIME: value.isoformat()}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{value!r} cannot be kept in a document")
+
+
+def load_tree(value: Any) -> Any:
+    """A tree out of a document, with its times."""
+    if isinstance(value, dict):
+        if value.keys() == {TIME}:
+            return datetime.fromisoformat(value[TIME])
+        return {name: load_tree(child) for name, child in value.items()}
+    if isinstance(value, list):
+        return [load_tree(child) for child in value]
+    return value
 
 
 def read_file(path: str) -> bytes | None:
@@ -191,4 +213,5 @@ def dump_bucket(bucket: Bucket) -> bytes:
 def load_bucket(content: bytes) -> Bucket:
     """The bucket of a record."""
     document, _ = load(content)
-    return Bucket(**{**document, "created": moment(document["created"])})
+    created, trees = moment(document["created"]), load_tree(document["configurations"])
+    return Bucket(**{**document, "created": created, "configurations": trees})

@@ -48,9 +48,9 @@ class FilesystemUploads(FilesystemVersions):
         """See Uploads."""
 
         def create(place: KeyPlace) -> Upload:
-            made = replace(upload, content=content_id(place, secrets.token_hex(14)))
+            made = replace(upload, content=content_id(place, secrets.token_hex(14)), initiated=self.now())
             folder = place.upload(upload.upload_id)
-            os.mkdir(folder, 0o700)
+            os.makedirs(folder, 0o700, exist_ok=True)
             self.store.disk.replace(f"{place.folder}/new", f"{folder}/{RECORD}", dump_upload(made))
             self.store.disk.sync_folder(os.path.dirname(folder))
             return made
@@ -119,6 +119,8 @@ class FilesystemUploads(FilesystemVersions):
         if start is not None or stop is not None:
             first = max(0, bisect_right(parts, start or 0, key=lambda part: part.start) - 1)
             end = stop if stop is not None else owner.size
+            if end <= (start or 0):
+                return []
             last = bisect_right(parts, end - 1, key=lambda part: part.start)
             return list(parts[first:last])
         first = bisect_right(parts, after, key=lambda part: part.number)
@@ -145,8 +147,8 @@ class FilesystemUploads(FilesystemVersions):
             chosen = _chosen(place, known, parts)
             condemn(self.store, place, known.content)
             write_parts(self.store, place, known.content, chosen)
-            whole = replace(version, content=known.content, parts=len(chosen), body=None)
-            stored = self.put(place, bucket, whole, guard, journal)
+            whole = replace(version, parts=len(chosen), body=None)
+            stored = self.put(place, bucket, whole, guard, journal, content=known.content)
             self.store.disk.remove(ledger_file(place.folder, known.content))
             self._complete(place, known, stored, chosen)
             return stored
@@ -232,7 +234,7 @@ def read_part(path: str) -> Part | None:
 
 def parts_of_upload(place: KeyPlace, upload: Upload, bucket: str, after: int, limit: int) -> list[Part]:
     """The parts that have arrived, above a number. Raises NoSuchUpload."""
-    read_upload(place, upload.upload_id, bucket)
+    open_upload(place, upload, bucket)
     folder = place.upload(upload.upload_id)
     names = [name for name in part_names(folder) if int(name[:5]) > after]
     parts = (read_part(f"{folder}/{name}") for name in names[:limit])

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from post3.errors import NoSuchKey, NoSuchVersion, ServiceUnavailable
 from post3.model.bucket import Bucket
@@ -33,13 +34,19 @@ class FilesystemVersions(FilesystemJournal):
         )
 
     def put(
-        self, place: KeyPlace, bucket: Bucket, version: ObjectVersion, guard: Guard, journal: Sequence[Entry]
+        self,
+        place: KeyPlace,
+        bucket: Bucket,
+        version: ObjectVersion,
+        guard: Guard,
+        journal: Sequence[Entry],
+        content: str = "",
     ) -> ObjectVersion:
-        """Put a version, with the key's lock held."""
+        """Put a version, with the key's lock held; a completed upload's comes with its content."""
         current = self.current(place, bucket)
         replaced = self._replaced(place, bucket, version.version_id, current)
         guard(current, replaced)
-        stored = _made(version, current, replaced)
+        stored = _made(version, content, current, replaced)
         waiting = self._claim(place, stored)
         with self.store.indexed(place, bucket) as settlement, self.telling(bucket, place, stored, journal):
             if replaced is not None:
@@ -100,7 +107,19 @@ class FilesystemVersions(FilesystemJournal):
         version = read_version(place.sidecar(version_id), bucket.name)
         if version is None:
             raise NoSuchVersion(Key=key, VersionId=version_id)
-        return version
+        return replace(version, noncurrent=self._noncurrent(place, bucket, version))
+
+    def _noncurrent(self, place: KeyPlace, bucket: Bucket, version: ObjectVersion) -> datetime | None:
+        """When a version stopped being current: when the next newer one was made."""
+        if not bucket.versioning:
+            return None
+        made = (name for name in place.version_ids() if _is_made(name) and int(name[:16], 16) > version.sequence)
+        next_made = min(made, default=None)
+        found = [None if next_made is None else read_version(place.sidecar(next_made), bucket.name)]
+        if version.version_id != NULL_VERSION:
+            found.append(read_version(place.sidecar(NULL_VERSION), bucket.name))
+        newer = [other for other in found if other is not None and other.sequence > version.sequence]
+        return min(newer, key=lambda other: other.sequence).modified if newer else None
 
     async def update_version(
         self,
@@ -160,7 +179,9 @@ class FilesystemVersions(FilesystemJournal):
         return page
 
 
-def _made(version: ObjectVersion, current: ObjectVersion | None, replaced: ObjectVersion | None) -> ObjectVersion:
+def _made(
+    version: ObjectVersion, content: str, current: ObjectVersion | None, replaced: ObjectVersion | None
+) -> ObjectVersion:
     """The version as it is stored: with its id, its place in the key's order, and the time."""
     now = time.time_ns() // 1000
     sequence = now if current is None else max(now, current.sequence + 1)
@@ -171,7 +192,7 @@ def _made(version: ObjectVersion, current: ObjectVersion | None, replaced: Objec
         version_id=made if version.version_id == NEW_VERSION else version.version_id,
         sequence=sequence,
         revision=1 if replaced is None else replaced.revision + 1,
-        content=version.content or (version.body.blob.id if version.body is not None else secrets.token_hex(16)),
+        content=content or (version.body.blob.id if version.body is not None else secrets.token_hex(16)),
         modified=moment(now),
         noncurrent=None,
     )
