@@ -440,7 +440,7 @@ async def test_a_reader_that_leaves_early_holds_nothing_back(backend: Backend, b
 async def test_a_put_and_the_collector_never_both_win(backend: Backend, bucket: Bucket) -> None:
     for turns in range(25):
         key = f"key-{turns}"
-        blob = await write(backend, bucket, some_bytes(LARGE, turns))
+        blob = await write(backend, bucket, some_bytes(LARGE, turns), key)
         putting = asyncio.ensure_future(put_blob(backend, bucket, key, blob))
         for _ in range(turns % 10):
             await asyncio.sleep(0)

@@ -28,7 +28,7 @@ class FilesystemBuckets:
 
     async def create_bucket(self, bucket: Bucket) -> Bucket:
         """See Buckets."""
-        return await self.store.run(self._create_bucket, bucket)
+        return await self.store.finish(lambda: self._create_bucket(bucket))
 
     def _create_bucket(self, bucket: Bucket) -> Bucket:
         store = self.store
@@ -82,7 +82,7 @@ class FilesystemBuckets:
 
     async def update_bucket(self, name: str, change: Change[Bucket]) -> Bucket:
         """See Buckets."""
-        return await self.store.run(self._update_bucket, name, change)
+        return await self.store.finish(lambda: self._update_bucket(name, change))
 
     def _update_bucket(self, name: str, change: Change[Bucket]) -> Bucket:
         with self.store.locks.held_soon(bucket_stripe(name), SECONDS):
@@ -96,7 +96,7 @@ class FilesystemBuckets:
 
     async def delete_bucket(self, bucket: Bucket) -> None:
         """See Buckets."""
-        await self.store.run(self._delete_bucket, bucket)
+        await self.store.finish(lambda: self._delete_bucket(bucket))
 
     def _delete_bucket(self, bucket: Bucket) -> None:
         store, folder = self.store, self.store.folder(bucket)

@@ -94,7 +94,6 @@ class _Sweep:
                         if part is not None and part.blob.id not in owned:
                             self._remove(part.blob.id)
             remove_tree(folder)
-            self.uploads += 1
 
     def completed(self, before: float) -> None:
         """Forget uploads that were completed long ago."""

@@ -36,7 +36,7 @@ class FilesystemRecords:
 
     async def update_record(self, kind: str, id: str, change: Change[Record | None]) -> Record | None:
         """See Records."""
-        return await self.store.run(self._update_record, kind, id, change)
+        return await self.store.finish(lambda: self._update_record(kind, id, change))
 
     def _update_record(self, kind: str, id: str, change: Change[Record | None]) -> Record | None:
         path = self._record_path(kind, id)

@@ -73,6 +73,22 @@ class Store:
         except OSError as error:
             raise self.refusal(error) from error
 
+    async def finish(self, work: Callable[[], T]) -> T:
+        """Do a change in a thread: who is cancelled before it began has changed nothing, who comes later gets its result.
+
+        A change that has begun cannot be taken back, and must not look as if it had not been made.
+        """
+        job = self.threads.submit(work)
+        done = asyncio.wrap_future(job)
+        while True:
+            try:
+                return await asyncio.shield(done)
+            except asyncio.CancelledError:
+                if job.cancel():
+                    raise
+            except OSError as error:
+                raise self.refusal(error) from error
+
     @staticmethod
     def refusal(error: OSError) -> Exception:
         """The error to answer with when the disk refuses."""
@@ -152,7 +168,7 @@ class Store:
 
         # Requests of this process for one key wait here, where they take no thread from others.
         async with self._turn(stripe):
-            return await self.run(work)
+            return await self.finish(work)
 
     @asynccontextmanager
     async def _turn(self, stripe: str) -> AsyncIterator[None]:

@@ -117,12 +117,7 @@ class FilesystemUploads(FilesystemVersions):
         else:
             parts = await self.store.run(read_parts, self.store.folder(bucket), owner.content)
         if start is not None or stop is not None:
-            first = max(0, bisect_right(parts, start or 0, key=lambda part: part.start) - 1)
-            end = stop if stop is not None else owner.size
-            if end <= (start or 0):
-                return []
-            last = bisect_right(parts, end - 1, key=lambda part: part.start)
-            return list(parts[first:last])
+            parts = _under(parts, start or 0, owner.size if stop is None else min(stop, owner.size))
         first = bisect_right(parts, after, key=lambda part: part.number)
         return list(parts[first : first + limit])
 
@@ -196,6 +191,15 @@ class FilesystemUploads(FilesystemVersions):
             self.store.disk.move(folder, f"{place.folder}/aborted/{os.path.basename(folder)}")
 
         await self.store.change(bucket, upload.key, abort)
+
+
+def _under(parts: Sequence[Part], start: int, stop: int) -> Sequence[Part]:
+    """The parts that hold an object's bytes from start to before stop."""
+    if start >= stop:
+        return ()
+    first = bisect_right(parts, start, key=lambda part: part.start) - 1
+    last = bisect_right(parts, stop - 1, key=lambda part: part.start)
+    return parts[max(0, first) : last]
 
 
 def read_upload(place: KeyPlace, upload_id: str, bucket: str) -> Upload:

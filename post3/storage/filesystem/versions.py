@@ -146,7 +146,7 @@ class FilesystemVersions(FilesystemJournal):
                 path = place.sidecar(old.version_id)
                 self.store.disk.replace(f"{place.folder}/new", path, dump_version(new))
                 settlement.put = new
-            return new
+            return new if version_id is None else replace(new, noncurrent=self._noncurrent(place, bucket, new))
 
         return await self.store.change(bucket, key, update)
 
