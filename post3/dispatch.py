@@ -59,6 +59,7 @@ class Dispatcher:
     async def _call(self, request: Request, operation: Operation) -> Response:
         name = request.address.bucket
         for _ in range(MAX_TRIES):
+            kept = self._buckets.get(name)
             bucket = await self._bucket(operation, name)
             call = Call(request, operation, ROOT, self._backend, bucket)
             if bucket is not None:
@@ -66,9 +67,11 @@ class Dispatcher:
             try:
                 return await operation.handler(call)
             except (StaleBucket, NoSuchBucket) as error:
-                # What was kept is no longer so. When it was just loaded, or the body is gone, nothing can be repeated.
-                kept = self._buckets.pop(name, None)
-                if kept is None or call.body_begun:
+                # What was kept is no longer so. But a bucket that was just loaded is there: it is another one that is
+                # not, such as a copy's source. And when the body is gone, nothing can be repeated.
+                self._buckets.pop(name, None)
+                is_final = isinstance(error, NoSuchBucket) and bucket is not kept
+                if is_final or call.body_begun:
                     raise
                 logger.debug("%s met an older bucket: %s", operation.name, error)
         raise StaleBucket(BucketName=name)

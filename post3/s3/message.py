@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from post3.errors import S3Error
 from post3.model.tree import Tree
 from post3.s3.address import Address
 from post3.s3.xml import render
+
+_UNWRITABLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot say. An error that quotes it must be readable all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,5 +60,6 @@ def error_response(error: S3Error, request_id: str, resource: str) -> Response:
     if error.status == 304:
         return Response(304, dict(error.headers))
     told = {"Code": error.code, "Message": error.message, **error.details}
+    told = {name: _UNWRITABLE.sub("\ufffd", text) for name, text in told.items()}
     body = render("Error", {**told, "Resource": resource, "RequestId": request_id}, namespace="")
     return Response(error.status, {"content-type": "application/xml", **error.headers}, body)
