@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import Final, NoReturn, Protocol
+from typing import Final, NamedTuple, NoReturn, Protocol
 
 READY: Final = b"\0"
 STOP_TIME: Final = 15.0
@@ -23,24 +23,31 @@ PAUSE: Final = 1.0
 
 
 class Work(Protocol):
-    """What each process does: until SIGTERM or the end of the pipe `parent`. Why it could not start, or ""."""
+    """What the process of this number does until SIGTERM or the end of the pipe `parent`. Why it could not start, or
+    ""."""
 
-    def __call__(self, ready: Callable[[], None], parent: int) -> str: ...
+    def __call__(self, number: int, ready: Callable[[], None], parent: int) -> str: ...
 
 
-def supervise(count: int, work: Work, ready: Callable[[], None]) -> str:
+def supervise(count: int, work: Work, ready: Callable[[], None], stopping: Callable[[], None]) -> str:
     """Keep `count` processes at work until SIGINT or SIGTERM; why they could not start, or "".
 
-    `ready` is called once, when all are ready for the first time. The first starts alone: what is wrong is told once.
+    `ready` is called once, when all are ready for the first time, `stopping` when they are told to stop. The first
+    starts alone: what is wrong is told once.
     """
-    return _Processes(count, work, ready).run()
+    return _Processes(count, work, ready, stopping).run()
+
+
+class _Started(NamedTuple):
+    number: int
+    time: float
 
 
 class _Processes:
-    def __init__(self, count: int, work: Work, ready: Callable[[], None]) -> None:
-        self._count, self._work, self._ready = count, work, ready
+    def __init__(self, count: int, work: Work, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
+        self._count, self._work, self._ready, self._on_stop = count, work, ready, stopping
         self._selector = selectors.DefaultSelector()
-        self._started: dict[int, float] = {}
+        self._started: dict[int, _Started] = {}
         self._reports: dict[int, int] = {}
         self._ready_pids: set[int] = set()
         self._told = False
@@ -70,6 +77,8 @@ class _Processes:
         """Ask all to stop; asked again, make them."""
         self._stopping += 1
         self._deadline = min(self._deadline, monotonic() + STOP_TIME)
+        if self._stopping == 1:
+            self._on_stop()
         self._signal(signal.SIGTERM if self._stopping == 1 else signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
@@ -115,7 +124,7 @@ class _Processes:
                 self._stop()
                 continue
             print(f"post3: worker {pid} {what}; starting another.", file=sys.stderr, flush=True)
-            self._restart = max(monotonic(), started + PAUSE)
+            self._restart = max(monotonic(), started.time + PAUSE)
 
     def _keep_up(self) -> None:
         """Start what is missing, say that all are ready, kill what does not stop."""
@@ -134,6 +143,7 @@ class _Processes:
             self._ready()
 
     def _start(self) -> None:
+        number = min(set(range(self._count)) - {started.number for started in self._started.values()})
         read, write = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -141,14 +151,14 @@ class _Processes:
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         pid = os.fork()
         if pid == 0:
-            self._be(read, write)
-        self._started[pid] = monotonic()
+            self._be(number, read, write)
+        self._started[pid] = _Started(number, monotonic())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
         os.close(write)
         self._reports[read] = pid
         self._selector.register(read, selectors.EVENT_READ)
 
-    def _be(self, read: int, write: int) -> NoReturn:
+    def _be(self, number: int, read: int, write: int) -> NoReturn:
         """What the new process does, and nothing after it."""
         status = 1
         try:
@@ -160,7 +170,7 @@ class _Processes:
             self._selector.close()
             for fd in (self._life, self._wake_read, self._wake_write, read, *self._reports):
                 os.close(fd)
-            error = self._work(lambda: _report(write, READY), parent=self._lifeline)
+            error = self._work(number, lambda: _report(write, READY), self._lifeline)
             _report(write, error.encode())
             status = 1 if error else 0
         finally:

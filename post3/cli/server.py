@@ -67,17 +67,22 @@ def serve(arguments: argparse.Namespace) -> int:
     try:
         settings = Settings.load({name: value for name, value in vars(arguments).items() if name != "run"})
         settings.check()
-        listening = listen(settings.endpoint)
+        listening = listen(settings.endpoint, settings.workers)
     except ConfigError as error:
         return complain(str(error))
-    tell = partial(_tell, settings, listening)
+    tell = partial(_tell, settings, listening[0].getsockname())
     if settings.workers == 1:
-        wrong = work(settings, listening, tell)
+        wrong = work(settings, listening, 0, tell)
     else:
         for module in ("post3.app", "post3.dispatch"):
             import_module(module)  # once for all workers
-        wrong = supervise(settings.workers, partial(work, settings, listening), tell)
+        wrong = supervise(settings.workers, partial(work, settings, listening), tell, partial(_close, listening))
     return complain(wrong) if wrong else 0
+
+
+def _close(listening: list[socket.socket]) -> None:
+    for one in listening:
+        one.close()
 
 
 def complain(message: str) -> int:
@@ -86,17 +91,27 @@ def complain(message: str) -> int:
     return 2
 
 
-def listen(endpoint: Endpoint) -> socket.socket:
-    """A socket that is bound to it. Raises ConfigError."""
+def listen(endpoint: Endpoint, count: int) -> list[socket.socket]:
+    """Sockets that listen on it, one for each worker. Raises ConfigError.
+
+    The kernel spreads connections over sockets of one port; from a socket that they share, whichever worker wakes first
+    takes all that wait. This process holds them open, so that no connection is lost with a worker.
+    """
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         # A name such as localhost means both kinds of address; the old one reaches every client.
         family, _, _, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
-        bound = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        # Alone on its port first: a port that is shared could be shared with somebody else's server.
+        alone = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        if count == 1 or sys.platform != "linux":
+            return [alone] * count
+        address = alone.getsockname()
+        alone.close()
+        return [
+            socket.create_server(address[:2], family=family, backlog=BACKLOG, reuse_port=True) for _ in range(count)
+        ]
     except OSError as error:
         raise ConfigError(f"Cannot listen on {endpoint}: {_reason(error, endpoint)}") from None
-    bound.setblocking(False)
-    return bound
 
 
 def _reason(error: OSError, endpoint: Endpoint) -> str:
@@ -109,18 +124,30 @@ def _reason(error: OSError, endpoint: Endpoint) -> str:
     return f"{error.strerror or error}."
 
 
-def work(settings: Settings, listening: socket.socket, ready: Callable[[], None], parent: int | None = None) -> str:
-    """Serve on the socket until SIGTERM (or SIGINT, or the end of the pipe `parent`); why it could not start, or ""."""
+def work(
+    settings: Settings,
+    listening: list[socket.socket],
+    number: int,
+    ready: Callable[[], None],
+    parent: int | None = None,
+) -> str:
+    """Serve on the socket of this number until SIGTERM (or SIGINT, or the end of the pipe `parent`).
+
+    Why it could not start, or "".
+    """
+    own = listening[number]
+    _close([one for one in listening if one is not own])
+    own.setblocking(False)
     stop = asyncio.Event()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+        for one in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(one, stop.set)
         if parent is not None:
             # Ctrl-C reaches all processes of a terminal; the parent says when to stop.
             loop.add_signal_handler(signal.SIGINT, lambda: None)
             loop.add_reader(parent, _orphaned, loop, parent, stop)
-        return runner.run(_work(settings, listening, ready, stop))
+        return runner.run(_work(settings, own, ready, stop))
 
 
 def _orphaned(loop: AbstractEventLoop, parent: int, stop: asyncio.Event) -> None:
@@ -151,9 +178,9 @@ def _loop_factory() -> Callable[[], AbstractEventLoop] | None:
     return factory
 
 
-def _tell(settings: Settings, listening: socket.socket) -> None:
+def _tell(settings: Settings, address: tuple[str, int]) -> None:
     """Print the one line that says that it serves."""
-    host, port = listening.getsockname()[:2]
+    host, port = address[:2]
     workers = f", {settings.workers} workers" if settings.workers > 1 else ""
     who = "who reaches it" if settings.allow_anonymous else "on this machine"
     print(

@@ -53,6 +53,12 @@ def children(server: Server) -> list[int]:
     return [int(pid) for pid in path.read_text().split()]
 
 
+def cpu_time(pid: int) -> int:
+    """Ticks of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
 def eventually(claim: Callable[[], bool], within: float = 10.0) -> bool:
     """Whether it comes true in time."""
     deadline = monotonic() + within
@@ -214,11 +220,50 @@ def test_an_idle_connection_does_not_keep_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_workers_share_the_port(tmp_path: Path) -> None:
+def test_workers_share_the_port_and_the_work(tmp_path: Path) -> None:
     with post3_serve(*FS, "--workers", "2", cwd=tmp_path) as server:
         assert ", 2 workers. " in server.line
-        assert len(children(server)) == 2
-        assert {status(server.port) for _ in range(20)} == {200}
+        before = [cpu_time(pid) for pid in children(server)]
+        # A burst of connections must not all go to the worker that wakes first.
+        connections = [Connection(server.port) for _ in range(40)]
+        for _ in range(25):
+            assert {connection.get("/").status for connection in connections} == {200}
+        for connection in connections:
+            connection.socket.close()
+        after = [cpu_time(pid) for pid in children(server)]
+
+    assert len(after) == 2
+    assert all(new > old for new, old in zip(after, before, strict=True))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_two_servers_never_share_a_port(tmp_path: Path) -> None:
+    with post3_serve(*FS, "--workers", "2", cwd=tmp_path) as server:
+        for workers in ("1", "2"):
+            run = post3("serve", *FS, "--host", f"127.0.0.1:{server.port}", "--workers", workers, cwd=tmp_path)
+            assert_one_line(run, "taken")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_that_stops_takes_no_new_connections(tmp_path: Path, workers: str) -> None:
+    with post3_serve(*FS, "--workers", workers, cwd=tmp_path) as server, Connection(server.port) as connection:
+        connection.send("PUT /bucket HTTP/1.1\nhost: localhost\n\n")
+        assert connection.answer().status == 200
+        connection.send("PUT /bucket/key HTTP/1.1\nhost: localhost\ncontent-length: 10\n\n12345")
+        sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+
+        def refuses() -> bool:
+            try:
+                Connection(server.port).socket.close()
+            except ConnectionError:
+                return True
+            return False
+
+        assert eventually(refuses, 2)
+        connection.send("67890")
+        assert connection.answer().status == 200
+        assert end(server)[0] == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
