@@ -30,14 +30,12 @@ LONG_AGO: Final = datetime(2001, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
 AT_ONCE: Final = timedelta(0)
 
 
-def make_backend(store: str, root: Path) -> Backend:
-    """A store of that name, empty, not yet open."""
-    if store == "filesystem":
-        return FilesystemBackend(root / "store", durable=False)
-    return MemoryBackend()
-
-
 STORES: Final = ("memory", "filesystem")
+
+
+def make_backend(store: str, root: Path) -> Backend:
+    """A store of that name, empty, not yet open; what it promises about power cuts is tested elsewhere."""
+    return MemoryBackend() if store == "memory" else FilesystemBackend(root / "store", durable=False)
 
 
 @pytest.fixture(params=STORES)
@@ -99,6 +97,7 @@ async def stream_of(blocks: Iterable[Block]) -> AsyncIterator[Block]:
 
 
 async def write(backend: Backend, bucket: Bucket, data: bytes, key: str = "key") -> Blob:
+    """Bytes that wait for an owner of that key."""
     return await backend.write_blob(bucket, key, stream_of(blocks_of(data)))
 
 
@@ -139,7 +138,7 @@ async def put(
     journal: Sequence[Entry] = (),
     **fields: Any,
 ) -> ObjectVersion:
-    body = part_of(await write(backend, bucket, data), data)
+    body = part_of(await write(backend, bucket, data, key), data)
     version = a_version(bucket, key, **{"body": body, "size": len(data), "etag": body.etag, **fields})
     return await backend.put_version(bucket, version, guard, journal)
 
@@ -180,7 +179,8 @@ async def create_upload(backend: Backend, bucket: Bucket, key: str, number: int 
 
 
 async def put_part(backend: Backend, bucket: Bucket, upload: Upload, number: int, data: bytes) -> Part:
-    return await backend.put_part(bucket, upload, part_of(await write(backend, bucket, data), data, number))
+    blob = await write(backend, bucket, data, upload.key)
+    return await backend.put_part(bucket, upload, part_of(blob, data, number))
 
 
 async def finish(

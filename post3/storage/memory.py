@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from post3._chunker import PIECE_SIZE, piece_crcs
+from post3._chunker import PIECE_SIZE
 from post3.errors import (
     BucketAlreadyExists,
     BucketNotEmpty,
@@ -31,6 +31,7 @@ from post3.model.listing import ListQuery, Page, collapse
 from post3.model.object import NEW_VERSION, Blob, Block, Guard, ObjectVersion, Part, no_guard
 from post3.model.record import Entry, Record
 from post3.model.upload import Upload
+from post3.storage.pieces import CRC_SIZE, check_pieces, widened
 from post3.storage.protocol import Backend, Change, Collected
 
 INLINE: Final = 16 * 1024
@@ -183,7 +184,7 @@ class MemoryBackend(Backend):
         for block in blocks:
             begin, end = end, end + len(block.data)
             if max(start, begin) < min(stop, end):
-                yield _verified(block, max(start - begin, 0), min(stop - begin, len(block.data)))
+                yield _verified(blob, block, max(start - begin, 0), min(stop - begin, len(block.data)))
 
     async def copy_blob(self, bucket: Bucket, blob: Blob, target: Bucket, key: str) -> Blob:
         del key
@@ -457,13 +458,11 @@ class MemoryBackend(Backend):
         """Memory serves as long as the process does."""
 
 
-def _verified(block: Block, start: int, stop: int) -> bytes:
+def _verified(blob: Blob, block: Block, start: int, stop: int) -> bytes:
     """The block's bytes from start to stop, after all the pieces that they lie in were compared with their CRCs."""
-    first, last = start // PIECE_SIZE, (stop - 1) // PIECE_SIZE + 1
-    begin = first * PIECE_SIZE
-    pieces = block.data[begin : last * PIECE_SIZE]
-    if piece_crcs(pieces) != block.crcs[first * 8 : last * 8]:
-        raise InternalError("Stored bytes differ from their checksum.")
+    begin, end = widened(start, stop, len(block.data))
+    pieces = block.data[begin:end]
+    check_pieces(pieces, block.crcs[begin // PIECE_SIZE * CRC_SIZE : -(-end // PIECE_SIZE) * CRC_SIZE], blob.id)
     return pieces[start - begin : stop - begin]
 
 

@@ -270,8 +270,8 @@ async def test_a_copy_stands_by_itself(backend: Backend, bucket: Bucket, version
     data = some_bytes(size)
     source = await put(backend, bucket, "key", data)
     assert source.body is not None
-    copy = await backend.copy_blob(bucket, source.body.blob, versioned, "key")
-    same = await backend.copy_blob(bucket, source.body.blob, bucket, "key")
+    copy = await backend.copy_blob(bucket, source.body.blob, versioned, "copy")
+    same = await backend.copy_blob(bucket, source.body.blob, bucket, "same")
     assert (copy.size, same.size) == (size, size)
     assert len({source.body.blob.id, copy.id, same.id}) == 3
     await put_blob(backend, versioned, "copy", copy)
@@ -290,7 +290,7 @@ async def test_a_copy_stands_by_itself(backend: Backend, bucket: Bucket, version
 async def test_a_copy_without_an_owner_is_collected(backend: Backend, bucket: Bucket, versioned: Bucket) -> None:
     source = await put(backend, bucket, "key", some_bytes(LARGE))
     assert source.body is not None
-    copy = await backend.copy_blob(bucket, source.body.blob, versioned, "key")
+    copy = await backend.copy_blob(bucket, source.body.blob, versioned, "copy")
     assert await collect_all(backend) == Collected(blobs=1, size=LARGE)
     with pytest.raises(ServiceUnavailable):
         await put_blob(backend, versioned, "copy", copy)

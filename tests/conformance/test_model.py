@@ -168,7 +168,7 @@ class Comparison(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.root = tempfile.TemporaryDirectory()
-        self.sides = [Side(MemoryBackend()), Side(make_backend(self.store, Path(self.root.name) / "store"))]
+        self.sides = [Side(MemoryBackend()), Side(make_backend(self.store, Path(self.root.name)))]
         for side in self.sides:
             self.runner.run(side.backend.open())
         self.count = 0
@@ -300,7 +300,7 @@ class Comparison(RuleBasedStateMachine):
             found = await side.backend.get_version(side.bucket(bucket), source, side.id_of(version))
             if found.body is None:
                 return None
-            blob = await side.backend.copy_blob(side.bucket(bucket), found.body.blob, side.bucket(into), "copy")
+            blob = await side.backend.copy_blob(side.bucket(bucket), found.body.blob, side.bucket(into), key)
             body = replace(part_of(blob, b""), size=found.size, etag=found.etag)
             copy = a_version(side.bucket(into), key, body=body, size=found.size, etag=found.etag)
             return side.remember(name, await side.backend.put_version(side.bucket(into), copy))
