@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
 import time
@@ -18,10 +19,11 @@ from post3.storage.filesystem.sidecar import dump, load_tree, moment, read_docum
 from post3.storage.filesystem.store import Store
 
 PENDING = ".pending"
+_SERIAL = itertools.count()
 
 
 class FilesystemJournal:
-    """The role Journal. An entry's file is named by the time from which it may be taken, so that names are the queue."""
+    """The role Journal. An entry's file is named by the time from which it may be taken, and by its id."""
 
     store: Store
 
@@ -66,7 +68,9 @@ class FilesystemJournal:
         for entry in entries:
             folder = f"{self.store.root}/journal/{escape(entry.stream)}"
             self.store.disk.make_folders(folder)
-            name = f"{time.time_ns() // 1000:016x}-{secrets.token_hex(8)}"
+            # Due at once; and an id that sorts by its making, also within a microsecond.
+            born = time.time_ns()
+            name = f"{born // 1000:016x}-{born:016x}{next(_SERIAL) % 2**32:08x}{secrets.token_hex(4)}"
             document = {"stream": entry.stream, "document": entry.document}
             path = f"{folder}/{name}{PENDING}"
             self.store.disk.replace(f"{self.store.root}/journal", path, dump(document))
@@ -96,9 +100,10 @@ class FilesystemJournal:
         later = now + lease // timedelta(microseconds=1)
         taken: list[Entry] = []
         with self.store.locks.held(f"journal-{escape(stream)}"):
-            names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-            for name in names:
-                if len(taken) == limit or int(name[:16], 16) > now:
+            names = os.listdir(folder) if os.path.isdir(folder) else []
+            due = sorted((name for name in names if int(name[:16], 16) <= now), key=lambda name: name.partition("-")[2])
+            for name in due:
+                if len(taken) == limit:
                     break
                 document = None if name.endswith(PENDING) else read_document(f"{folder}/{name}")
                 if document is None:

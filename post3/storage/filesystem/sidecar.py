@@ -137,20 +137,16 @@ def dump_version(version: ObjectVersion) -> bytes:
         "sequence": version.sequence,
         "revision": version.revision,
         "content": version.content,
+        "is_delete_marker": version.is_delete_marker,
+        "storage_class": version.storage_class,
+        "size": version.size,
+        "etag": version.etag,
+        "parts": version.parts,
+        "checksums": dict(version.checksums),
+        "checksum_type": version.checksum_type,
+        "headers": dict(version.headers),
+        "metadata": dict(version.metadata),
     }
-    if version.is_delete_marker:
-        document["is_delete_marker"] = True
-    else:
-        document |= {
-            "storage_class": version.storage_class,
-            "size": version.size,
-            "etag": version.etag,
-            "parts": version.parts,
-            "checksums": dict(version.checksums),
-            "checksum_type": version.checksum_type,
-            "headers": dict(version.headers),
-            "metadata": dict(version.metadata),
-        }
     if version.body is not None:
         document["body"] = dump_part(version.body)
     return dump(document) + inline_body(version.body)
