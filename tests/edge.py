@@ -146,7 +146,7 @@ async def main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     app = build_sanic("edge", start, finish, access_log="ACCESS_LOG" in os.environ)
-    for name in ("GRACEFUL_SHUTDOWN_TIMEOUT", "GRACEFUL_TCP_CLOSE_TIMEOUT"):
+    for name in ("GRACEFUL_SHUTDOWN_TIMEOUT", "GRACEFUL_TCP_CLOSE_TIMEOUT", "KEEP_ALIVE_TIMEOUT", "REQUEST_TIMEOUT"):
         if name in os.environ:
             app.config[name] = float(os.environ[name])
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -102,8 +102,11 @@ class Application(Sanic[Any, Any]):
             # A long commit moves no bytes; clients that move none are told apart in Body and Exchange.
             RESPONSE_TIMEOUT=math.inf,
         )
+
+    async def _startup(self) -> None:
         # It rewrites Sanic's functions from their source, which works once in a process.
         self.config.TOUCHUP = not getattr(Http, "__touched__", False)
+        await super()._startup()  # type: ignore[no-untyped-call]
 
     async def handle_request(self, request: SanicRequest) -> None:
         await self.ctx.edge.handle(request)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import struct
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from socket import SHUT_RDWR, SO_LINGER, SOL_SOCKET
@@ -18,6 +20,9 @@ from typing import Any
 
 import pytest
 
+from post3.app import create_app
+from post3.config import Settings
+from post3.server import serve
 from tests.rawhttp import Connection, Incomplete
 from tests.servers import Process, Server, end, read_line, started
 
@@ -365,6 +370,19 @@ def test_a_client_that_goes_away_cancels_a_waiting_request(edge: Server) -> None
     assert eventually(edge, "cancelled")
 
 
+def test_a_head_that_stalls_ends_in_request_timeout_and_an_idle_connection_in_silence(tmp_path: Path) -> None:
+    with (
+        running_edge(tmp_path, {"REQUEST_TIMEOUT": "0.5", "KEEP_ALIVE_TIMEOUT": "1.5"}) as edge,
+        Connection(edge.port) as half,
+        Connection(edge.port) as idle,
+    ):
+        half.send("GET /b HTTP/1.1\nx-a: ")
+        assert (half.answer().code, half.is_closed()) == ("RequestTimeout", True)
+        assert idle.get("/b").status == 200
+        assert idle.is_closed()
+        assert edge.process.complained() == ""
+
+
 # Answers
 
 
@@ -640,3 +658,29 @@ def test_many_connections_are_served_at_once(edge: Server) -> None:
 
     assert bodies == [b"done"] * 50
     assert monotonic() - began < 4
+
+
+async def test_applications_with_names_of_their_own_share_a_process() -> None:
+    stop = asyncio.Event()
+    with ExitStack() as sockets:
+        listening = [sockets.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        ready = [asyncio.Event() for _ in listening]
+        running = [
+            asyncio.ensure_future(
+                serve(create_app(Settings(backend="memory"), name=f"app-{number}"), one, stop, ready[number].set)
+            )
+            for number, one in enumerate(listening)
+        ]
+        for event in ready:
+            await asyncio.wait_for(event.wait(), 10)
+        statuses = [await asyncio.to_thread(status, one.getsockname()[1]) for one in listening]
+        stop.set()
+        await asyncio.gather(*running)
+
+    assert statuses == [200, 200]
+
+
+def status(port: int) -> int:
+    """The status of one answer."""
+    with Connection(port) as connection:
+        return connection.get("/").status
