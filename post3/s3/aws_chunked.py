@@ -212,16 +212,21 @@ class Decoder:
         if self._line.endswith(b"\r") and data[position] == 0x0A:
             line, stop = self._line[:-1], position + 1
         else:
-            end = data.find(_CRLF, position)
-            stop = len(data) if end < 0 else end + 2
-            if len(self._line) + stop - position > MAX_LINE + 2:
-                raise _broken()
+            end = data.find(_CRLF, position, position + MAX_LINE + 2)
             if end < 0:
-                self._line += data[position:]
-                return None, stop
-            line = self._line + data[position:end]
+                return None, self._keep(data, position)
+            line, stop = self._line + data[position:end], end + 2
+        if len(line) > MAX_LINE:
+            raise _broken()
         self._line = b""
         return line, stop
+
+    def _keep(self, data: bytes, position: int) -> int:
+        """Keep the beginning of a line; the position behind it."""
+        self._line += data[position : position + MAX_LINE + 2]
+        if len(self._line) > MAX_LINE + (1 if self._line.endswith(b"\r") else 0):
+            raise _broken()
+        return len(data)
 
 
 def _broken() -> IncompleteBody:

@@ -153,25 +153,23 @@ class Body:
         if self.begun:
             raise RuntimeError("a body can be read once")
         self.begun = True
-        held: Block | None = None
         try:
             while not self._ended:
                 for block in await self._next():
-                    if held is not None:
-                        yield held
-                    held = block
+                    yield block
         finally:
             if self._hashes.running:
                 await self._hashes.settle()
-        if held is not None:
-            yield held
 
     async def whole(self) -> bytes:
         """All the bytes at once."""
         return b"".join([block.data async for block in self.blocks()])
 
     async def _next(self) -> list[Block]:
-        """The next blocks, perhaps none; with those that are the last ones, everything is verified."""
+        """The next blocks, perhaps none.
+
+        The last batch has at least a byte of the last block, and its blocks are given only once everything is verified.
+        """
         intake, hashes = self._intake, self._hashes
         batch = await intake.gather(BATCH)
         if intake.ended and intake.size < MAX_INLINE:
@@ -273,6 +271,8 @@ class _Intake:
 
     def _add(self, gathered: list[Buffer], piece: Buffer) -> None:
         size = len(piece)
+        if not size:
+            return
         self.size += size
         if self.size > self._limit:
             raise self._too_large(ProposedSize=self.size, MaxSizeAllowed=self._limit)

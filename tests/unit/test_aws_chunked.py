@@ -194,10 +194,21 @@ def test_signed_trailers_need_their_signature_behind_them() -> None:
 
 
 def test_lines_are_bounded() -> None:
-    assert Trailers({"a": "x" * (MAX_LINE - 2)}, "") in decode([b"0\r\na:" + b"x" * (MAX_LINE - 2) + b"\r\n\r\n"])
-    for pieces in ([b"0\r\na:" + b"x" * (MAX_LINE - 1) + b"\r\n"], [b"0\r\n", *[b"x" * 100] * 100]):
+    def line(size: int) -> bytes:
+        return b"0\r\na:" + b"x" * (size - 2) + b"\r\n\r\n"
+
+    for size in (MAX_LINE, 7, 1):
+        assert Trailers({"a": "x" * (MAX_LINE - 2)}, "") in decode(cut(line(MAX_LINE), size))
         with pytest.raises(IncompleteBody):
-            decode(pieces)
+            decode(cut(line(MAX_LINE + 1), size))
+
+
+def test_a_line_without_end_is_not_waited_for() -> None:
+    decoder = Decoder(FORMS[UNSIGNED])
+    for _ in range(MAX_LINE // 100):
+        assert list(decoder.feed(b"1" * 100)) == []
+    with pytest.raises(IncompleteBody):
+        list(decoder.feed(b"1" * 100))
 
 
 def test_trailers_are_bounded_together() -> None:

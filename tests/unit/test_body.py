@@ -251,6 +251,30 @@ async def test_a_body_that_does_not_tell_is_refused_as_soon_as_it_is_too_large()
     assert len(given) == 101
 
 
+async def test_a_body_longer_than_told_is_refused_as_soon_as_it_is() -> None:
+    given = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            given.append(1)
+            yield bytes(1000)
+
+    plain = make_request()
+    body = Body(Request("1", "PUT", plain.path, plain.address, {}, {"content-length": "100000"}, endless()))
+    with pytest.raises(IncompleteBody):
+        await taken(body)
+    assert len(given) == 101
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+async def test_an_empty_piece_releases_no_block_too_early(blocks: int) -> None:
+    data = LARGE[: blocks * MIB]
+    headers = {"transfer-encoding": "chunked", "x-amz-checksum-crc32": crc32(b"else")}
+    released, raised = await taken_until_error(Body(make_request([b"", *cut(data, MIB), b"", b""], headers)))
+    assert isinstance(raised, BadDigest)
+    assert len(released) < blocks
+
+
 # Framed bodies
 
 
