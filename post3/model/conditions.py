@@ -77,7 +77,7 @@ class WriteConditions:
 
     @property
     def for_delete(self) -> Guard:
-        """For the delete of a key: what is absent may be deleted; a current marker exists, and only `*` matches it."""
+        """For the delete of a key: a marker exists, and only `*` matches it. Raises NoSuchKey for an absent key."""
         return self._check_delete if self._judges_deletes else no_guard
 
     @property
@@ -101,6 +101,9 @@ class WriteConditions:
             raise PreconditionFailed(Condition="If-None-Match")
 
     def _check_delete(self, current: ObjectVersion | None, _replaced: ObjectVersion | None) -> None:
+        if current is None:
+            # Nothing to delete: the caller answers as if it had been, and no marker comes of it.
+            raise NoSuchKey
         self._judge(current)
 
     def _check_version_delete(self, _current: ObjectVersion | None, replaced: ObjectVersion | None) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from post3.errors import MalformedXML, NoSuchVersion, S3Error
+from post3.errors import MalformedXML, NoSuchKey, NoSuchVersion, S3Error
 from post3.model.bucket import Bucket
 from post3.model.conditions import WriteConditions
 from post3.model.names import check_key, is_version_id
@@ -36,14 +36,21 @@ class Deleted:
 
 
 async def delete(call: Call, bucket: Bucket, key: str, version_id: str | None, conditions: WriteConditions) -> Deleted:
-    """Delete one version for good; without an id, hide the key behind a marker, or delete it where nothing is
-    versioned.
+    """Delete one version for good; without an id, hide the key behind a marker, or delete it where none has versions.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html
     """
     if version_id is not None:
         gone = await call.backend.delete_version(bucket, key, version_id, conditions.for_version_delete)
         return Deleted(version_id, is_marker=gone is not None and gone.is_delete_marker)
+    try:
+        return await _delete_current(call, bucket, key, conditions)
+    except NoSuchKey:
+        return Deleted()
+
+
+async def _delete_current(call: Call, bucket: Bucket, key: str, conditions: WriteConditions) -> Deleted:
+    """Delete a key. Raises NoSuchKey when a condition finds none; without one even an absent key gets a marker."""
     if not bucket.versioning:
         await call.backend.delete_version(bucket, key, NULL_VERSION, conditions.for_delete)
         return Deleted()

@@ -79,7 +79,8 @@ async def list_objects(call: Call) -> Response:
         "ListBucketResult",
         {
             "Name": call.bucket.name,
-            "Prefix": encode(prefix),
+            # As it came, whatever the encoding: AWS does so here alone, and SDKs do not decode it.
+            "Prefix": prefix,
             "Marker": encode(marker),
             # Without a delimiter the client goes on after the last key, as it does on AWS.
             "NextMarker": encode(_last_name(page)) if page.truncated and delimiter else None,

@@ -1,4 +1,4 @@
-"""Pieces of 64 KiB: a range is widened to whole ones, and each is compared with its CRC before a byte of it is given."""
+"""Pieces of 64 KiB: a range is widened to whole ones, and each is compared with its CRC before it is given."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class FilesystemBackend(FilesystemBuckets, FilesystemBlobs, FilesystemGarbage, F
         durable: bool = True,
         allow_network_disk: bool = False,
     ) -> None:
-        """`gc_grace` is how long bytes that nothing owns stay; without `durable` a power cut may lose what was answered."""
+        """`gc_grace` is how long unowned bytes stay; a power cut may lose answered changes if not `durable`."""
         self.store = Store(os.path.abspath(root), durable=durable, gc_grace=gc_grace)
         self._opening = Opening(self.store, allow_network_disk=allow_network_disk)
         self._heart: asyncio.Task[None] | None = None

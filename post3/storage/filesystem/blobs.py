@@ -3,8 +3,8 @@
 A data file is the blocks one behind the other, then 8 bytes of CRC64NVME for each 64 KiB piece, then a trailer of 32
 bytes: magic, version, size, and the CRC64NVME of the table. So a file can be checked by itself.
 
-It is written under its final name. Its ledger entry is on the disk before its first byte, and nothing refers to it before
-it is whole and synced, so a file that was cut short is seen by the collector alone.
+It is written under its final name. Its ledger entry is on the disk before its first byte, and nothing refers to it
+before it is whole and synced, so a file that was cut short is seen by the collector alone.
 """
 
 from __future__ import annotations

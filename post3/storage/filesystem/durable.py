@@ -59,10 +59,11 @@ class Disk:
             return os.open(path, flags, 0o600)
 
     def replace(self, temporary: str, path: str, *chunks: bytes) -> None:
-        """Write a file under a temporary name, sync it, and rename it into place: readers see the old one or the new one.
+        """Write a file under a temporary name, sync it, and rename it into place: readers see the old one or the new
+        one.
 
-        `temporary` is a folder on the same disk. Raises OSError with nothing changed, unless the very last step, syncing
-        the folder, failed.
+        `temporary` is a folder on the same disk. Raises OSError with nothing changed, unless the very last step,
+        syncing the folder, failed.
         """
         name = f"{temporary}/{secrets.token_hex(8)}"
         try:
@@ -103,16 +104,17 @@ def write_all(fd: int, *chunks: bytes | memoryview) -> None:
     """Write every byte: write(2) may take fewer than it is given."""
     for chunk in chunks:
         view = memoryview(chunk)
-        while len(view):
+        while view:
             view = view[os.write(fd, view) :]
 
 
 class Locks:
-    """Locks between processes and threads: flock on files that are never deleted, freed by the kernel with their holder.
+    """Locks between processes and threads: flock on files that are never deleted, freed by the kernel with their
+    holder.
 
-    Each holder opens the file for itself, so two threads of one process exclude each other too. A lock is taken and given
-    back within one thread's work, so its holder never waits for a thread, and waiting for it in a thread cannot deadlock.
-    Who takes several takes the bucket's before the key's.
+    Each holder opens the file for itself, so two threads of one process exclude each other too. A lock is taken and
+    given back within one thread's work, so its holder never waits for a thread, and waiting for it in a thread cannot
+    deadlock. Who takes several takes the bucket's before the key's.
     """
 
     def __init__(self, folder: str) -> None:

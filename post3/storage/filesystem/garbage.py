@@ -1,7 +1,7 @@
 """The collector: frees what has stood in the ledger for long enough, and looks once more whether somebody owns it.
 
-It never searches for orphans: what may be garbage is in the ledger, in `aborted/` or in `trash/`. Every decision is made
-with the key's lock held, as every change of an owner is, so a put and the collector can never both win.
+It never searches for orphans: what may be garbage is in the ledger, in `aborted/` or in `trash/`. Every decision is
+made with the key's lock held, as every change of an owner is, so a put and the collector can never both win.
 """
 
 from __future__ import annotations

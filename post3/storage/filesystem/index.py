@@ -1,11 +1,12 @@
 """The index: what listings show, in SQLite, derived from the sidecars.
 
-The sidecars are the truth; the index makes listing independent of how many keys there are. A change notes its *intent* in
-the index (committed, not synced), renames or unlinks the sidecar, and then *settles*: the key's rows change and the intent
-goes, in one transaction. A listing that meets an intent reads that key's sidecars instead of its rows, so GET and LIST
-never disagree, even when a process died between rename and settlement.
+The sidecars are the truth; the index makes listing independent of how many keys there are. A change notes its
+*intent* in the index (committed, not synced), renames or unlinks the sidecar, and then *settles*: the key's rows
+change and the intent goes, in one transaction. A listing that meets an intent reads that key's sidecars instead of
+its rows, so GET and LIST never disagree, even when a process died between rename and settlement.
 
-One thread of each process uses SQLite. It puts the intents and settlements of all requests at hand into one transaction.
+One thread of each process uses SQLite. It puts the intents and settlements of all requests at hand into one
+transaction.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Index:
     """The index of one store, used from any thread."""
 
     def __init__(self, path: str, mark: str, truth: Truth) -> None:
-        """`mark` is the file whose text tells up to when the index is known to be on the disk; `truth` reads sidecars."""
+        """`mark` is the file that tells up to when the index is known to be on the disk; `truth` reads sidecars."""
         self._path = path
         self._mark = mark
         self._truth = truth
@@ -153,7 +154,7 @@ class Index:
         return jobs, True
 
     def _perform(self, connection: sqlite3.Connection, jobs: list[_Job]) -> bool:
-        """Do the jobs: those that write in one transaction, then those that read; tells whether anything was written."""
+        """Do the jobs: those that write in one transaction, then those that read; tells whether any wrote."""
         writes = [job for job in jobs if job.writes]
         if writes:
             try:
@@ -338,7 +339,8 @@ def _mark_current(db: sqlite3.Connection, bucket: str, key: bytes) -> None:
     newest = db.execute("SELECT max(sequence) FROM versions WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()[0]
     if newest is not None:
         db.execute(
-            "UPDATE versions SET is_current = (sequence = ?) WHERE bucket = ? AND key = ? AND (is_current OR sequence = ?)",
+            "UPDATE versions SET is_current = (sequence = ?) "
+            "WHERE bucket = ? AND key = ? AND (is_current OR sequence = ?)",
             (newest, bucket, key, newest),
         )
 

@@ -1,4 +1,4 @@
-"""The journal: files of things to be told, each written before the change that it tells of and named after it is made."""
+"""The journal: files of things to be told, each written before the change that it tells of and named after it."""
 
 from __future__ import annotations
 

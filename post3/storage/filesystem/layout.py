@@ -16,8 +16,8 @@
     journal/STREAM/                     what is to be told
 
 KEY is the percent-encoded key cut to 120 bytes, `~`, and 32 hexadecimal digits of its SHA-256, of which `ab/cd` are the
-first four. So any key works on any disk (`a` beside `a/b`, `..`, 1,024 bytes, names that differ in case only), and folders
-stay small. The whole key is in the sidecar.
+first four. So any key works on any disk (`a` beside `a/b`, `..`, 1,024 bytes, names that differ in case only), and
+folders stay small. The whole key is in the sidecar.
 """
 
 from __future__ import annotations

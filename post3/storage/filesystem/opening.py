@@ -42,7 +42,7 @@ class Opening:
         return f"{self._store.root}/lock/owner"
 
     def open(self, finish: Callable[[], None]) -> None:
-        """Open the store; `finish` runs when this process is the only one. Raises OSError, ValueError with a sentence."""
+        """Open the store; `finish` runs when nobody else has it open. Raises OSError, ValueError with a sentence."""
         root = self._store.root
         if not self._allow_network_disk:
             refuse_network_disk(root)
@@ -93,8 +93,8 @@ class Opening:
         age = time.time() - os.stat(self._owner).st_mtime
         if 0 <= age < 6 * HEARTBEAT.total_seconds() and owner.get("host") != socket.gethostname():
             raise ValueError(
-                f"The data directory {self._store.root} is in use by another machine, {owner.get('host')}; stop post3 there "
-                f"first, or let several machines share a PostgreSQL database instead."
+                f"The data directory {self._store.root} is in use by another machine, {owner.get('host')}; stop post3 "
+                f"there first, or let several machines share a PostgreSQL database instead."
             )
 
     def _write_owner(self, *, clean: bool) -> None:
@@ -158,13 +158,13 @@ def refuse_network_disk(root: str) -> None:
     kind = disk_kind(root)
     if kind in NETWORK_DISKS or kind.startswith(NETWORK_FUSE):
         raise ValueError(
-            f"The data directory {root} is on a network disk ({kind}), where locks and syncs may not hold; use a local disk, "
-            "or allow it with --allow-network-disk."
+            f"The data directory {root} is on a network disk ({kind}), where locks and syncs may not hold; use a local "
+            "disk, or allow it with --allow-network-disk."
         )
 
 
 def disk_kind(path: str) -> str:
-    """The type of the file system that holds a path, which need not be there yet; empty where the system does not tell."""
+    """The type of the file system that holds a path, which need not be there yet; empty where nothing tells."""
     path = os.path.realpath(path)
     best, kind = "", ""
     try:

@@ -74,7 +74,8 @@ class Store:
             raise self.refusal(error) from error
 
     async def finish(self, work: Callable[[], T]) -> T:
-        """Do a change in a thread: who is cancelled before it began has changed nothing, who comes later gets its result.
+        """Do a change in a thread: who is cancelled before it began has changed nothing, who comes later gets its
+        result.
 
         A change that has begun cannot be taken back, and must not look as if it had not been made.
         """

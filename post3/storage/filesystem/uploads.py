@@ -1,9 +1,9 @@
 """Multipart uploads: a folder each, with the upload's record and a sidecar for every part.
 
 Completing moves no byte. The parts' list is written beside the data under the object's content id, then the object's
-sidecar is renamed into place: from that rename on the bytes are the object's. Marking the upload completed and removing the
-parts' sidecars comes after, and is made up for where a crash prevented it: an upload is completed when a version of its key
-has its content.
+sidecar is renamed into place: from that rename on the bytes are the object's. Marking the upload completed and
+removing the parts' sidecars comes after, and is made up for where a crash prevented it: an upload is completed when a
+version of its key has its content.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class FilesystemVersions(FilesystemJournal):
 
     @staticmethod
     def _claim(place: KeyPlace, version: ObjectVersion) -> str | None:
-        """The ledger's entry of stored bytes, to be removed when they are owned. Raises ServiceUnavailable without one."""
+        """The ledger's entry of stored bytes, to be removed once they are owned. Raises ServiceUnavailable."""
         if version.body is None or version.body.blob.inline is not None:
             return None
         entry = ledger_file(place.folder, version.body.blob.id)
