@@ -468,6 +468,7 @@ async def test_a_marker_can_be_updated(backend: Backend, versioned: Bucket) -> N
     marker = await put_marker(backend, versioned, "key")
     updated = await backend.update_version(versioned, "key", None, _tag("blue"))
     assert updated == replace(marker, metadata={"tag": "blue"}, revision=marker.revision + 1)
+    assert await backend.get_version(versioned, "key") == updated
 
 
 async def test_a_refused_update_leaves_everything_as_it_was(backend: Backend, bucket: Bucket) -> None:
