@@ -171,13 +171,13 @@ def _parse_named(element: Tree) -> Named:
     )
 
 
-def _choose(named: Sequence[Named], uploaded: Mapping[int, Part]) -> list[Part]:
+def _choose(upload: Upload, named: Sequence[Named], uploaded: Mapping[int, Part]) -> list[Part]:
     """The parts that the object is made of. Raises InvalidPart, EntityTooSmall, EntityTooLarge."""
     chosen: list[Part] = []
     for one in named:
         part = uploaded.get(one.number)
         if part is None or part.etag != one.etag or not _agree(part.checksums, one.checksums):
-            raise InvalidPart(PartNumber=one.number, ETag=one.etag)
+            raise InvalidPart(UploadId=upload.upload_id, PartNumber=one.number, ETag=one.etag)
         chosen.append(part)
     for part in chosen[:-1]:
         if part.size < MIN_PART:
@@ -229,10 +229,12 @@ async def complete_multipart_upload(call: Call) -> Response:
     """Make an object of the parts; the same completion again answers the same."""
     named = _parse_completion(await call.document("CompleteMultipartUpload", MAX_DOCUMENT))
     conditions = write_conditions(call.headers)
-    upload = await call.backend.get_upload(call.bucket, call.key, call.query["uploadId"])
+    # The document is read: from here on a bucket that changed is loaded here, as the request cannot be handled again.
+    upload = await call.commit(lambda bucket: call.backend.get_upload(bucket, call.key, call.query["uploadId"]))
     if upload.version_id is not None:
         return _completed(call, await _completed_version(call, upload))
-    parts = _choose(named, {part.number: part for part in await call.backend.list_parts(call.bucket, upload)})
+    uploaded = await call.commit(lambda bucket: call.backend.list_parts(bucket, upload))
+    parts = _choose(upload, named, {part.number: part for part in uploaded})
     checksums, checksum_type = _whole_checksum(upload, parts)
     version = ObjectVersion(
         bucket=upload.bucket,
@@ -261,7 +263,7 @@ async def complete_multipart_upload(call: Call) -> Response:
 async def _completed_version(call: Call, upload: Upload) -> ObjectVersion:
     """The object that a completed upload became. Raises NoSuchUpload when it has been replaced or deleted since."""
     try:
-        version = await call.backend.get_version(call.bucket, upload.key, upload.version_id)
+        version = await call.commit(lambda bucket: call.backend.get_version(bucket, upload.key, upload.version_id))
     except (NoSuchKey, NoSuchVersion):
         raise NoSuchUpload(UploadId=upload.upload_id) from None
     if version.content != upload.content:

@@ -115,10 +115,10 @@ class Call:
         return min(int(text), high)
 
     async def commit(self, step: Callable[[Bucket], Awaitable[T]]) -> T:
-        """Run the last step of a change; once more with the bucket as it is now when it changed meanwhile.
+        """Run a step behind the request's body; once more with the bucket as it is now when it changed meanwhile.
 
-        A body that is already stored is thus not asked for again. Raises NoSuchBucket when the bucket is another by
-        now.
+        A body that is already read or stored is thus not asked for again. Raises NoSuchBucket when the bucket is
+        another by now.
         """
         for _ in range(MAX_REPEATS):
             try:
