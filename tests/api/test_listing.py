@@ -177,12 +177,13 @@ def test_every_name_of_a_list_is_encoded(server: Server, s3: S3Client, s3_bucket
     answer = ask(server, "GET", f"/{s3_bucket}?{query}")
     assert answer.text("EncodingType") == "url"
     assert answer.text("Key") == "%C3%A4%20%2B/2%20%2B"
-    assert answer.texts("Prefix") == ["%C3%A4%20%2B/"]
+    # The first way tells the prefix as it came: s3-tests, test_bucket_list_prefix_unreadable.
+    assert answer.texts("Prefix") == ["ä +/" if way == "v1" else "%C3%A4%20%2B/"]
     assert answer.text("Marker" if way == "v1" else "StartAfter") == "%C3%A4%20%2B/1"
     if way == "v1":
         assert answer.text("NextMarker") == "%C3%A4%20%2B/2%20%2B"
     rest = ask(server, "GET", f"/{s3_bucket}?{kind}encoding-type=url&prefix={quote('ä +/3')}&delimiter=/")
-    assert rest.texts("Prefix") == ["%C3%A4%20%2B/3", "%C3%A4%20%2B/3/"]
+    assert rest.texts("Prefix") == ["ä +/3" if way == "v1" else "%C3%A4%20%2B/3", "%C3%A4%20%2B/3/"]
     odd = ask(server, "GET", f"/{s3_bucket}?{kind}encoding-type=url&delimiter=%2B")
     assert odd.text("Delimiter") == "%2B"
     assert odd.texts("Prefix") == ["", "%C3%A4%20%2B"]
