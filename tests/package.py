@@ -58,7 +58,11 @@ def check_serves(package: Path, work: Path) -> None:
     server = subprocess.Popen(list(map(str, command)), env=environment, cwd=work)
     try:
         wait_for(port)
-        for method, path, data in (("PUT", "/bucket", None), ("PUT", "/bucket/key", b"hello"), ("GET", "/bucket/key", None)):
+        for method, path, data in (
+            ("PUT", "/bucket", None),
+            ("PUT", "/bucket/key", b"hello"),
+            ("GET", "/bucket/key", None),
+        ):
             request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=data, method=method)
             with urllib.request.urlopen(request, timeout=SECONDS) as answer:
                 body = answer.read()

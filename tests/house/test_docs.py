@@ -1,0 +1,57 @@
+"""What is written about post3 is so: the README's commands do as they stand, the generated page is current."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.operations_table import FILE, page
+from tests.servers import Server, post3_serve
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(name: str) -> list[str]:
+    """The commands of the README's code block behind this mark."""
+    match = re.search(rf"<!-- {name} -->\n```sh\n(.*?)```", README, re.DOTALL)
+    assert match is not None
+    return match[1].splitlines()
+
+
+def run(command: str, server: Server) -> str:
+    """What a command of the README prints, with the address of this server in it. Its failure is the test's."""
+    scripts = Path(sys.executable).parent
+    env = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    at_server = command.replace("http://127.0.0.1:9000", server.url)
+    done = subprocess.run(
+        at_server, shell=True, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, f"{at_server}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_list_of_operations_is_current() -> None:
+    assert FILE.read_text(encoding="utf-8") == page(), "run python -m tests.operations_table"
+
+
+def test_the_readmes_curl_lines_do_as_they_say(tmp_path: Path) -> None:
+    with post3_serve("--backend", "fs", "--data-dir", "data", cwd=tmp_path) as server:
+        _make, _put, got, listed, _delete, _end = [run(command, server) for command in block("curl")]
+        assert got == README
+        assert "<Key>docs/readme</Key>" in listed
+        assert "my-bucket" not in run(f"curl -fsS {server.url}/", server)
+
+
+def test_the_readmes_aws_lines_do_as_they_say(tmp_path: Path) -> None:
+    with post3_serve("--backend", "fs", "--data-dir", "data", cwd=tmp_path) as server:
+        _make, _sync, listed, printed, _end = [run(command, server) for command in block("aws")]
+        assert "docs/architecture.md" in listed
+        assert printed == (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_lines_to_serve_and_to_test_are_one_line_each() -> None:
+    assert len(block("serve")) == len(block("test")) == 1
