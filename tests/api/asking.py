@@ -153,7 +153,6 @@ def md5_of_parts(*datas: bytes) -> str:
     return f'"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(datas)}"'
 
 
-@cache
 def digest(algorithm: str, data: bytes) -> bytes:
     """A checksum of the data, computed without any of post3."""
     if algorithm in ("SHA1", "SHA256"):
@@ -161,11 +160,19 @@ def digest(algorithm: str, data: bytes) -> bytes:
     if algorithm == "CRC32":
         return zlib.crc32(data).to_bytes(4, "big")
     bits, polynomial = {"CRC32C": (32, 0x82F63B78), "CRC64NVME": (64, 0x9A6C9329AC4BC9B5)}[algorithm]
-    table = _crc_table(polynomial)
     crc = mask = (1 << bits) - 1
+    if data.startswith(PART):
+        crc, data = _crc(polynomial, crc, PART), data[len(PART) :]
+    return (_crc(polynomial, crc, data) ^ mask).to_bytes(bits // 8, "big")
+
+
+@cache
+def _crc(polynomial: int, crc: int, data: bytes) -> int:
+    """A CRC carried on over more bytes; of PART that takes a second, so it is kept."""
+    table = _crc_table(polynomial)
     for byte in data:
         crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return (crc ^ mask).to_bytes(bits // 8, "big")
+    return crc
 
 
 @cache

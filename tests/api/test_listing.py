@@ -160,6 +160,13 @@ def test_a_common_prefix_is_told_once_across_pages(s3: S3Client, s3_bucket: str,
 
 
 @both
+def test_boto3_sees_the_names_that_it_asked_with(s3: S3Client, s3_bucket: str, way: str) -> None:
+    fill(s3, s3_bucket, "ä +/1%2F", "ä +/2")
+    (page,) = pages(s3, way, s3_bucket, Prefix="ä +", Delimiter="/")
+    assert (page["Prefix"], page["Delimiter"], prefixes(page)) == ("ä +", "/", ["ä +/"])
+
+
+@both
 def test_keys_without_a_place_in_xml_come_encoded(s3: S3Client, s3_bucket: str, way: str) -> None:
     fill(s3, s3_bucket, *ODD)
     # boto3 asks for the encoding by itself, and undoes it.
