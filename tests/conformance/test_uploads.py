@@ -304,6 +304,7 @@ async def test_a_repeated_finish_answers_the_same(backend: Backend, versioned: B
     assert await history(backend, versioned, "key") == [made.version_id]
     later = await put(backend, versioned, "key", b"later")
     again = await finish(backend, versioned, upload, [part])
+    assert again == await backend.get_version(versioned, "key", made.version_id)
     assert replace(again, noncurrent=None) == made
     assert await history(backend, versioned, "key") == [later.version_id, made.version_id]
 
@@ -402,6 +403,22 @@ async def test_a_part_and_a_finish_at_once_leave_a_whole_object(backend: Backend
             await collect_all(backend)
             (part,) = await backend.list_parts(bucket, upload)
             assert await read(backend, bucket, part.blob) == some_bytes(17 * KIB, 2)
+
+
+@pytest.mark.parametrize("ending", ["finish", "abort"])
+async def test_parts_are_listed_whole_or_not_at_all(backend: Backend, bucket: Bucket, ending: str) -> None:
+    for number in range(1, 11):
+        upload = await create_upload(backend, bucket, "key", number)
+        parts = [await put_part(backend, bucket, upload, part, b"%d" % part) for part in range(1, 9)]
+        end = finish(backend, bucket, upload, parts) if ending == "finish" else backend.abort_upload(bucket, upload)
+        ended = asyncio.ensure_future(end)
+        while not ended.done():
+            with suppress(NoSuchUpload):
+                assert await numbers(backend, bucket, upload) == list(range(1, 9))
+            if ending == "finish":
+                assert (await backend.get_upload(bucket, "key", upload.upload_id)).key == "key"
+            await asyncio.sleep(0)
+        await ended
 
 
 async def test_a_finish_with_an_older_bucket_is_refused_as_stale(backend: Backend, bucket: Bucket) -> None:

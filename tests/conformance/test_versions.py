@@ -343,6 +343,31 @@ async def test_a_guard_sees_all_of_a_version(backend: Backend, bucket: Bucket) -
     assert [version and facts(version) for version in seen[-2:]] == [facts(stored), facts(stored)]
 
 
+async def test_a_noncurrent_version_is_the_same_wherever_it_is_seen(backend: Backend, versioned: Bucket) -> None:
+    """Lifecycle asks, in a guard, since when it is noncurrent."""
+    old = await put(backend, versioned, "key", b"old", metadata={"a": "b"})
+    await put(backend, versioned, "key", b"new")
+    found = facts(await backend.get_version(versioned, "key", old.version_id))
+    assert found.noncurrent is not None
+    seen: list[ObjectVersion | None] = []
+
+    def watch(_current: ObjectVersion | None, replaced: ObjectVersion | None) -> None:
+        seen.append(replaced)
+
+    def change(old: ObjectVersion) -> ObjectVersion:
+        seen.append(old)
+        return old
+
+    updated = await backend.update_version(versioned, "key", old.version_id, change)
+    assert facts(updated) == replace(found, revision=updated.revision)
+    deleted = await backend.delete_version(versioned, "key", old.version_id, watch)
+    before, doomed = (version and facts(version) for version in seen[-2:])
+    assert before == found
+    assert doomed == replace(found, revision=updated.revision)
+    assert deleted is not None
+    assert facts(deleted) == doomed
+
+
 async def test_a_guard_sees_markers(backend: Backend, versioned: Bucket) -> None:
     marker = await put_marker(backend, versioned, "key")
     seen: list[ObjectVersion | None] = []
@@ -566,6 +591,31 @@ async def test_a_reader_sees_the_old_object_or_the_new_one_whole(backend: Backen
     await put(backend, bucket, "key", some_bytes(size), metadata={"seed": "0"})
     _, *seen = await asyncio.gather(write_often(), read_often(), read_often())
     assert sum(seen) > 0
+
+
+async def test_a_key_with_a_version_is_never_missed(backend: Backend, versioned: Bucket) -> None:
+    done = False
+
+    async def come_and_go() -> None:
+        nonlocal done
+        for _ in range(60):
+            newest = await put(backend, versioned, "key", b"come and gone")
+            await asyncio.sleep(0)
+            await backend.delete_version(versioned, "key", newest.version_id)
+            await asyncio.sleep(0)
+        done = True
+
+    async def look() -> set[bytes]:
+        seen = set()
+        while not done:
+            seen.add(await content_of(backend, versioned, await backend.get_version(versioned, "key")))
+            assert await keys(backend, versioned) == ["key"]
+            await asyncio.sleep(0)
+        return seen
+
+    await put(backend, versioned, "key", b"stays")
+    _, *seen = await asyncio.gather(come_and_go(), *(look() for _ in range(4)))
+    assert {content for contents in seen for content in contents} == {b"stays", b"come and gone"}
 
 
 async def test_a_put_with_an_older_bucket_is_refused_as_stale(backend: Backend, bucket: Bucket) -> None:
