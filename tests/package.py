@@ -5,13 +5,14 @@ Run as a script with a folder for its work; it prints what it does and fails wit
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import socket
 import subprocess
 import sys
 import tarfile
 import time
-import urllib.request
 import venv
 import zipfile
 from pathlib import Path
@@ -38,7 +39,8 @@ def check_wheel(wheel: Path) -> None:
 
 def check_sdist(sdist: Path) -> None:
     """What builds the wheel is in; nothing that was built."""
-    names = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"post3/_chunker.pyx", "post3/_digests.h", "setup.py", "pyproject.toml", "LICENSE", "README.md"}
     assert wanted <= names, f"the sdist lacks {wanted - names}"
     wrong = [name for name in names if name.endswith((".so", ".c"))]
@@ -59,13 +61,14 @@ def check_serves(package: Path, work: Path) -> None:
     try:
         wait_for(port)
         for method, path, data in (
-            ("PUT", "/bucket", None),
+            ("PUT", "/bucket", b""),
             ("PUT", "/bucket/key", b"hello"),
-            ("GET", "/bucket/key", None),
+            ("GET", "/bucket/key", b""),
         ):
-            request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=data, method=method)
-            with urllib.request.urlopen(request, timeout=SECONDS) as answer:
-                body = answer.read()
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+            with contextlib.closing(connection):
+                connection.request(method, path, data)
+                body = connection.getresponse().read()
         assert body == b"hello", body
     finally:
         server.terminate()

@@ -71,11 +71,11 @@ async def source_of(call: Call) -> Source:
 def parse_copy_source(value: str) -> tuple[str, str, str | None]:
     """Bucket, key and version id of `bucket/key?versionId=id`, percent-encoded once.
 
-    A `+` stands for a space, as AWS reads it: some SDKs write spaces so, and `+` itself as %2B. Raises InvalidArgument.
+    A literal `+` is a `+`: it is a path, and not a form. Raises InvalidArgument.
     """
     path, has_version, version_id = value.rpartition("?versionId=")
     try:
-        decoded = unquote_to_bytes((path if has_version else value).replace("+", " ")).decode()
+        decoded = unquote_to_bytes(path if has_version else value).decode()
     except UnicodeError:
         decoded = ""
     bucket, _, key = decoded.removeprefix("/").partition("/")
