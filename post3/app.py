@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from post3.auth.access import Admission
 from post3.config import ConfigError, Endpoint, Settings
 from post3.server import Answer, build_sanic
 from post3.storage.protocol import Backend
+from post3.workers.garbage import collect_forever
 
 if TYPE_CHECKING:
     from sanic import Sanic
+
+    from post3.dispatch import Dispatcher
 
     app: Sanic[Any, Any]
 
@@ -36,6 +40,22 @@ def create_backend(settings: Settings) -> Backend:
     raise ConfigError(f"There is no store called {settings.backend!r}.")
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What a process has under way for a server."""
+
+    backend: Backend
+    dispatcher: Dispatcher
+    collector: asyncio.Task[None]
+
+    async def close(self) -> None:
+        """End it in order: nobody uses the store when it is closed."""
+        self.collector.cancel()
+        await asyncio.wait([self.collector])
+        await self.dispatcher.close()
+        await self.backend.close()
+
+
 def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[Any, Any]:
     """A server, by default set from the environment. Applications in one process need names of their own.
 
@@ -43,7 +63,7 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
     together is seen when it starts.
     """
     settings = settings or Settings.load()
-    opened: list[Backend] = []
+    running: list[_Running] = []
 
     def check(host: str, port: int, workers: int) -> None:
         replace(settings, endpoint=Endpoint(host, port), workers=workers).check()
@@ -53,12 +73,14 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
 
         backend = create_backend(settings)
         await backend.open()
-        opened.append(backend)
-        return Dispatcher(backend, Admission(any_host=settings.allow_anonymous)).handle
+        dispatcher = Dispatcher(backend, Admission(any_host=settings.allow_anonymous))
+        collector = asyncio.create_task(collect_forever(backend, settings.gc_grace))
+        running.append(_Running(backend, dispatcher, collector))
+        return dispatcher.handle
 
     async def finish() -> None:
-        while opened:
-            await opened.pop().close()
+        while running:
+            await running.pop().close()
 
     return build_sanic(
         name,

@@ -36,6 +36,12 @@ class Dispatcher:
         self._admission = admission
         self._router = Router(OPERATIONS)
         self._buckets: dict[str, Bucket] = {}
+        self._slow: set[asyncio.Future[Response]] = set()
+
+    async def close(self) -> None:
+        """Wait for the work that goes on without its client."""
+        if self._slow:
+            await asyncio.wait(self._slow)
 
     async def handle(self, request: Request) -> Response:
         """The answer, whatever happens; never raises but for cancellation."""
@@ -96,10 +102,17 @@ class Dispatcher:
         Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
         """
         work = asyncio.ensure_future(self._call(request, operation))
+        self._slow.add(work)
+        work.add_done_callback(self._ended)
         done, _ = await asyncio.wait({work}, timeout=PATIENCE)
         if done:
             return work.result()
         return Response(200, {"content-type": "application/xml"}, self._while_waiting(request, work))
+
+    def _ended(self, work: asyncio.Future[Response]) -> None:
+        self._slow.discard(work)
+        if not work.cancelled():
+            work.exception()  # told to the client, or to nobody where it is gone
 
     async def _while_waiting(self, request: Request, work: asyncio.Future[Response]) -> AsyncIterator[bytes]:
         yield DECLARATION
