@@ -13,7 +13,7 @@ from post3.model.bucket import Bucket
 from post3.storage.filesystem.durable import write_all
 from post3.storage.filesystem.layout import bucket_folder, bucket_stripe
 from post3.storage.filesystem.sidecar import dump_bucket
-from post3.storage.filesystem.store import Store
+from post3.storage.filesystem.store import MAX_MET, Store
 from post3.storage.protocol import Change
 
 FOLDERS = ("versions", "data", "uploads", "aborted", "ledger", "new")
@@ -76,6 +76,8 @@ class FilesystemBuckets:
         start = f"{name}~"
         for entry in os.listdir(f"{self.store.root}/buckets"):
             if entry.startswith(start):
+                if len(self.store.names) >= MAX_MET:
+                    self.store.names.clear()
                 folder = self.store.names[name] = f"{self.store.root}/buckets/{entry}"
                 return folder
         return None

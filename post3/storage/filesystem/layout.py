@@ -37,7 +37,7 @@ KEY_STRIPES: Final = 1024
 BUCKET_STRIPES: Final = 64
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8192)
 def key_stem(key: str) -> str:
     """How the names of all files of a key begin."""
     digest = hashlib.sha256(key.encode()).hexdigest()[:32]

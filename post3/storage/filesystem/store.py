@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 THREADS: Final = 16
 """Requests that wait for the disk at a time: syncs of independent requests overlap."""
+MAX_MET: Final = 10_000
+"""Buckets that are remembered, each by its folder and by its record."""
 _FULL: Final = {
     errno.ENOSPC: "The disk is full.",
     errno.EDQUOT: "The disk quota is used up.",
@@ -104,6 +106,8 @@ class Store:
         """Where the bucket stands."""
         folder = self._folders.get(bucket.id)
         if folder is None:
+            if len(self._folders) >= MAX_MET:
+                self._folders.clear()
             folder = self._folders[bucket.id] = bucket_folder(self.root, bucket.name, bucket.id)
         return folder
 
@@ -136,6 +140,8 @@ class Store:
             content = None
         if content is None:
             raise NoSuchBucket(BucketName=os.path.basename(folder).partition("~")[0])
+        if len(self._met) >= MAX_MET:
+            self._met.clear()
         met = self._met[folder] = _Met(modified, load_bucket(content))
         return met
 

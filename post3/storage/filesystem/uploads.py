@@ -263,7 +263,7 @@ def write_parts(store: Store, place: KeyPlace, content: str, parts: Sequence[Par
     store.disk.replace(f"{place.folder}/new", parts_file(place.folder, content), dump({"parts": documents}))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _parse_parts(path: str, modified: int) -> tuple[Part, ...]:
     del modified  # it only tells one file from the next of that name
     content = read_file(path)
