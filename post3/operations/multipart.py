@@ -229,11 +229,9 @@ async def complete_multipart_upload(call: Call) -> Response:
     """Make an object of the parts; the same completion again answers the same."""
     named = _parse_completion(await call.document("CompleteMultipartUpload", MAX_DOCUMENT))
     conditions = write_conditions(call.headers)
-    # The document is read: from here on a bucket that changed is loaded here, as the request cannot be handled again.
-    upload = await call.commit(lambda bucket: call.backend.get_upload(bucket, call.key, call.query["uploadId"]))
+    upload, uploaded = await _upload_and_parts(call)
     if upload.version_id is not None:
         return _completed(call, await _completed_version(call, upload))
-    uploaded = await call.commit(lambda bucket: call.backend.list_parts(bucket, upload))
     parts = _choose(upload, named, {part.number: part for part in uploaded})
     checksums, checksum_type = _whole_checksum(upload, parts)
     version = ObjectVersion(
@@ -258,6 +256,22 @@ async def complete_multipart_upload(call: Call) -> Response:
         return await call.backend.finish_upload(bucket, upload, named_version, parts, conditions.for_put)
 
     return _completed(call, await call.commit(finish))
+
+
+async def _upload_and_parts(call: Call) -> tuple[Upload, Sequence[Part]]:
+    """The upload and what has arrived, or the completed upload alone. Raises NoSuchUpload.
+
+    The request's document is read by now, so a bucket that changed is loaded here: the call cannot be repeated.
+    """
+    upload_id = call.query["uploadId"]
+    upload = await call.commit(lambda bucket: call.backend.get_upload(bucket, call.key, upload_id))
+    if upload.version_id is not None:
+        return upload, ()
+    try:
+        return upload, await call.commit(lambda bucket: call.backend.list_parts(bucket, upload))
+    except NoSuchUpload:
+        # The same completion, sent twice, may have won between the two looks.
+        return await call.commit(lambda bucket: call.backend.get_upload(bucket, call.key, upload_id)), ()
 
 
 async def _completed_version(call: Call, upload: Upload) -> ObjectVersion:

@@ -154,7 +154,7 @@ class FilesystemUploads(FilesystemVersions):
         """The object that an upload became; also where a crash came before the upload was marked."""
         for version in self.store.versions(place, bucket.name):
             if version.content == upload.content:
-                return version
+                return replace(version, noncurrent=self._noncurrent(place, bucket, version))
         return None
 
     def _complete(self, place: KeyPlace, upload: Upload, version: ObjectVersion, chosen: Sequence[Part]) -> None:
@@ -240,8 +240,12 @@ def parts_of_upload(place: KeyPlace, upload: Upload, bucket: str, after: int, li
     """The parts that have arrived, above a number. Raises NoSuchUpload."""
     open_upload(place, upload, bucket)
     folder = place.upload(upload.upload_id)
-    names = [name for name in part_names(folder) if int(name[:5]) > after]
-    parts = (read_part(f"{folder}/{name}") for name in names[:limit])
+    try:
+        names = [name for name in part_names(folder) if int(name[:5]) > after]
+    except FileNotFoundError:
+        raise NoSuchUpload(UploadId=upload.upload_id) from None
+    parts = [read_part(f"{folder}/{name}") for name in names[:limit]]
+    open_upload(place, upload, bucket)  # it may have ended meanwhile, and its parts been taken away
     return [part for part in parts if part is not None]
 
 

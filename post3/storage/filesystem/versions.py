@@ -60,14 +60,16 @@ class FilesystemVersions(FilesystemJournal):
 
     def current(self, place: KeyPlace, bucket: Bucket) -> ObjectVersion | None:
         """The newest version of a key."""
-        null = read_version(place.sidecar(NULL_VERSION), bucket.name)
-        if not bucket.versioning:
-            return null
-        # Ids that the store made begin with their sequence, so the newest is the last by name.
-        newest = max((name for name in place.version_ids() if name != NULL_VERSION), default=None)
-        if newest is None or (null is not None and null.sequence > int(newest[:16], 16)):
-            return null
-        return read_version(place.sidecar(newest), bucket.name) or null
+        while True:
+            null = read_version(place.sidecar(NULL_VERSION), bucket.name)
+            if not bucket.versioning:
+                return null
+            newest = max((name for name in place.version_ids() if name != NULL_VERSION), default=None)
+            if newest is None or (null is not None and null.sequence > int(newest[:16], 16)):
+                return null
+            found = read_version(place.sidecar(newest), bucket.name)
+            if found is not None:
+                return found
 
     def _replaced(
         self, place: KeyPlace, bucket: Bucket, version_id: str, current: ObjectVersion | None
@@ -76,7 +78,8 @@ class FilesystemVersions(FilesystemJournal):
             return None
         if current is not None and current.version_id == version_id:
             return current
-        return read_version(place.sidecar(version_id), bucket.name) if bucket.versioning else None
+        found = read_version(place.sidecar(version_id), bucket.name) if bucket.versioning else None
+        return found and replace(found, noncurrent=self._noncurrent(place, bucket, found))
 
     @staticmethod
     def _claim(place: KeyPlace, version: ObjectVersion) -> str | None:
@@ -138,6 +141,7 @@ class FilesystemVersions(FilesystemJournal):
             else:
                 known = version_id == NULL_VERSION or _is_made(version_id)
                 old = read_version(place.sidecar(version_id), bucket.name) if known else None
+                old = old and replace(old, noncurrent=self._noncurrent(place, bucket, old))
                 missing = NoSuchVersion(Key=key, VersionId=version_id)
             if old is None:
                 raise missing
