@@ -35,7 +35,7 @@ class FilesystemBackend(FilesystemBuckets, FilesystemBlobs, FilesystemGarbage, F
 
     async def open(self) -> None:
         """See Backend. Raises OSError or ValueError with a sentence that says what to do."""
-        await asyncio.to_thread(self._opening.open, self.name_left)
+        await asyncio.to_thread(self._opening.open)
         self._heart = asyncio.create_task(self._beat())
 
     async def _beat(self) -> None:

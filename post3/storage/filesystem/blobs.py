@@ -23,7 +23,7 @@ from post3.errors import InternalError, NoSuchBucket
 from post3.model.bucket import Bucket
 from post3.model.object import Blob, Block
 from post3.storage.filesystem.durable import write_all
-from post3.storage.filesystem.layout import KeyPlace, bucket_stripe, content_id, data_file, ledger_file
+from post3.storage.filesystem.layout import KeyPlace, bucket_stripe, content_id, data_file, key_stripe, ledger_file
 from post3.storage.filesystem.sidecar import dump
 from post3.storage.filesystem.store import Store, logger
 from post3.storage.pieces import CRC_SIZE, check_pieces, widened
@@ -39,7 +39,7 @@ TRAILER_VERSION: Final = 1
 
 
 class FilesystemBlobs:
-    """The role Blobs, but for the collector (garbage.py)."""
+    """The role Blobs, but for what frees them (garbage.py)."""
 
     store: Store
 
@@ -103,21 +103,21 @@ class FilesystemBlobs:
         finally:
             file.close()
 
-    async def discard_blob(self, bucket: Bucket, blob: Blob) -> None:
-        """See Blobs."""
-        if blob.inline is None:
-            await self.store.run(self._discard, self.store.folder(bucket), blob)
-
-    def _discard(self, folder: str, blob: Blob) -> None:
-        # Whoever gives the bytes an owner removes the entry; without one they are owned, or gone.
-        if os.path.exists(ledger_file(folder, blob.id)):
-            for path in (data_file(folder, blob.id), ledger_file(folder, blob.id)):
-                self.store.disk.remove(path)
-
 
 def condemn(store: Store, place: KeyPlace, content: str) -> None:
     """Enter bytes into the ledger, durably, before their owner lets go of them."""
-    store.disk.replace(f"{place.folder}/new", ledger_file(place.folder, content), dump({"key": place.key}))
+    store.disk.replace(ledger_file(place.folder, content), dump({"key": place.key}))
+
+
+def forgive(entry: str) -> None:
+    """Take bytes that have an owner now out of the ledger.
+
+    Not synced, and no failure of the change that gave them an owner: whoever meets an entry looks for an owner first.
+    """
+    try:
+        os.unlink(entry)
+    except OSError as error:
+        logger.warning("an entry of the ledger is left to the collector: %s", error)
 
 
 def payload_size(path: str) -> int:
@@ -151,10 +151,15 @@ class DataFile:
 
     def begin(self, blocks: list[Block]) -> None:
         """Enter the ledger, and write the first blocks."""
-        with self._busy, self._store.locks.held(bucket_stripe(self._bucket.name), shared=True):
+        stripe = key_stripe(self._place.folder, self._place.stem)
+        locks = self._store.locks
+        with self._busy, locks.shared(bucket_stripe(self._bucket.name)), locks.held(stripe):
+            if self._ended:
+                return
             # No folder is made for a bucket that is being deleted.
             if not os.path.exists(self._place.folder):
                 raise NoSuchBucket(BucketName=self._bucket.name)
+            # With the key's lock held: between these the collector would find an entry without bytes, and forget it.
             condemn(self._store, self._place, self._content)
             self._fd = self._store.disk.create(self._path)
             # Held as long as the file is open: slow is not dead, and the collector sees it by this lock.
@@ -177,11 +182,13 @@ class DataFile:
             table = b"".join(self._crcs)
             write_all(self._fd, table, TRAILER.pack(MAGIC, TRAILER_VERSION, self._size, crc64nvme(table)))
             self._store.disk.sync(self._fd)
-            self._close()
             try:
                 self._store.disk.sync_folder(os.path.dirname(self._path))
+                # However long this took, the time that the bytes may wait for an owner begins now.
+                os.utime(ledger_file(self._place.folder, self._content))
             except FileNotFoundError:
                 raise NoSuchBucket(BucketName=self._bucket.name) from None
+            self._close()
             return Blob(self._content, self._size)
 
     def discard(self) -> None:

@@ -10,15 +10,14 @@ from dataclasses import replace
 
 from post3.errors import BucketAlreadyExists, BucketNotEmpty, NoSuchBucket
 from post3.model.bucket import Bucket
-from post3.storage.filesystem.durable import write_all
 from post3.storage.filesystem.layout import bucket_folder, bucket_stripe
 from post3.storage.filesystem.sidecar import dump_bucket
-from post3.storage.filesystem.store import MAX_MET, Store
+from post3.storage.filesystem.store import MAX_MET, Store, logger
 from post3.storage.protocol import Change
 
-FOLDERS = ("versions", "data", "uploads", "aborted", "ledger", "new")
+FOLDERS = ("versions", "data", "uploads", "aborted", "ledger")
 SECONDS = 5.0
-"""How long a change of a bucket waits for a moment without puts."""
+"""How long a change of a bucket waits for the puts that are under way."""
 
 
 class FilesystemBuckets:
@@ -36,11 +35,10 @@ class FilesystemBuckets:
             if self._find_bucket(bucket.name) is not None:
                 raise BucketAlreadyExists(BucketName=bucket.name)
             made = replace(bucket, id=secrets.token_hex(8), revision=1)
-            folder = f"{store.root}/new/{secrets.token_hex(8)}"
+            folder = store.disk.fresh_name()
             for name in FOLDERS:
                 os.makedirs(f"{folder}/{name}", 0o700)
             self._write_record(folder, made, after=0)
-            store.disk.sync_folder(folder)
             store.disk.move(folder, store.folder(made))
             return made
 
@@ -49,17 +47,8 @@ class FilesystemBuckets:
 
         An inode may come back within one tick of the disk's clock, so the time alone must tell two revisions apart.
         """
-        temporary = f"{folder}/new/{secrets.token_hex(8)}"
-        fd = self.store.disk.create(temporary)
-        try:
-            write_all(fd, dump_bucket(bucket))
-            modified = max(time.time_ns(), after + 1)
-            os.utime(fd, ns=(modified, modified))
-            self.store.disk.sync(fd)
-        finally:
-            os.close(fd)
-        os.rename(temporary, f"{folder}/bucket.json")
-        self.store.disk.sync_folder(folder)
+        modified = max(time.time_ns(), after + 1)
+        self.store.disk.replace(f"{folder}/bucket.json", dump_bucket(bucket), modified=modified)
 
     async def get_bucket(self, name: str) -> Bucket:
         """See Buckets. Read on the event loop: it is one small file, warm as a rule."""
@@ -103,8 +92,12 @@ class FilesystemBuckets:
     def _delete_bucket(self, bucket: Bucket) -> None:
         store, folder = self.store, self.store.folder(bucket)
         store.check(bucket)
-        if holds_files(f"{folder}/versions"):
-            raise BucketNotEmpty(BucketName=bucket.name)
+        try:
+            # The look that may take long is taken before anybody has to wait for it.
+            if holds_files(f"{folder}/versions"):
+                raise BucketNotEmpty(BucketName=bucket.name)
+        except FileNotFoundError:
+            raise NoSuchBucket(BucketName=bucket.name) from None
         with store.locks.held_soon(bucket_stripe(bucket.name), SECONDS):
             store.check(bucket)
             if holds_files(f"{folder}/versions"):
@@ -112,7 +105,11 @@ class FilesystemBuckets:
             trash = f"{store.root}/trash/{os.path.basename(folder)}"
             os.utime(folder)
             store.disk.move(folder, trash)
-        store.index.forget(bucket.id)
+        try:
+            store.index.forget(bucket.id)
+        except Exception:
+            # The bucket is gone; what the index still knows of it nobody asks for, and the next start drops it.
+            logger.exception("the index could not forget a bucket")
 
     async def list_buckets(
         self, owner: str | None = None, prefix: str = "", after: str = "", limit: int = 1000

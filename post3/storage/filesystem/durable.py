@@ -15,10 +15,13 @@ from post3.errors import OperationAborted
 class Disk:
     """Writes that survive the loss of power when `durable`, and the loss of the process in any case.
 
-    All of it blocks, and is called in threads.
+    All of it blocks, and is called in threads. What is on its way to a rename stands in `fresh`, a folder of this
+    process alone, which it holds locked (opening.py): so what a dead process left there can be told from what a slow
+    one makes.
     """
 
-    def __init__(self, *, durable: bool) -> None:
+    def __init__(self, fresh: str, *, durable: bool) -> None:
+        self.fresh = fresh
         self._durable = durable
 
     def sync(self, fd: int) -> None:
@@ -58,18 +61,23 @@ class Disk:
             self.make_folders(os.path.dirname(path))
             return os.open(path, flags, 0o600)
 
-    def replace(self, temporary: str, path: str, *chunks: bytes) -> None:
-        """Write a file under a temporary name, sync it, and rename it into place: readers see the old one or the new
-        one.
+    def fresh_name(self) -> str:
+        """A path for something that is to be renamed into place."""
+        return f"{self.fresh}/{secrets.token_hex(8)}"
 
-        `temporary` is a folder on the same disk. Raises OSError with nothing changed, unless the very last step,
-        syncing the folder, failed.
+    def replace(self, path: str, *chunks: bytes, modified: int | None = None) -> None:
+        """Write a file under a fresh name, sync it, and rename it into place: readers see the old one or the new one.
+
+        `modified` is its time of change in nanoseconds, if that matters. Raises OSError with nothing changed, unless
+        the very last step, syncing the folder, failed.
         """
-        name = f"{temporary}/{secrets.token_hex(8)}"
+        name = self.fresh_name()
         try:
             fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 write_all(fd, *chunks)
+                if modified is not None:
+                    os.utime(fd, ns=(modified, modified))
                 self.sync(fd)
             finally:
                 os.close(fd)
@@ -115,34 +123,56 @@ class Locks:
     Each holder opens the file for itself, so two threads of one process exclude each other too. A lock is taken and
     given back within one thread's work, so its holder never waits for a thread, and waiting for it in a thread cannot
     deadlock. Who takes several takes the bucket's before the key's.
+
+    A lock that many share may never be free for somebody who wants it alone. So who shares one goes through its gate,
+    and who wants it alone closes the gate first: then those inside leave, and nobody comes.
     """
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
     @contextlib.contextmanager
-    def held(self, name: str, *, shared: bool = False) -> Iterator[None]:
-        """Hold a lock, alone or with others that share it."""
+    def held(self, name: str) -> Iterator[None]:
+        """Hold a lock alone."""
         fd = self._open(name)
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def shared(self, name: str) -> Iterator[None]:
+        """Hold a lock with others that share it."""
+        gate = self._open(f"{name}-gate")
+        try:
+            fcntl.flock(gate, fcntl.LOCK_SH)
+            fd = self._open(name)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH)
+            except BaseException:
+                os.close(fd)
+                raise
+        finally:
+            os.close(gate)
+        try:
             yield
         finally:
             os.close(fd)
 
     @contextlib.contextmanager
     def held_soon(self, name: str, seconds: float) -> Iterator[None]:
-        """Hold a lock alone, waiting for so long. Raises OperationAborted: those who share it may never leave a gap."""
-        fd = self._open(name)
-        try:
-            until = time.monotonic() + seconds
-            while not try_lock(fd):
-                if time.monotonic() > until:
-                    raise OperationAborted
-                time.sleep(0.002)
+        """Hold alone a lock that others share. Raises OperationAborted when one of them does not let go in time."""
+        until = time.monotonic() + seconds
+        with contextlib.ExitStack() as files:
+            for each in (f"{name}-gate", name):
+                fd = self._open(each)
+                files.callback(os.close, fd)
+                while not try_lock(fd):
+                    if time.monotonic() > until:
+                        raise OperationAborted
+                    time.sleep(0.001)
             yield
-        finally:
-            os.close(fd)
 
     @contextlib.contextmanager
     def tried(self, name: str) -> Iterator[bool]:

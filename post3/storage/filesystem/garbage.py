@@ -7,19 +7,39 @@ made with the key's lock held, as every change of an owner is, so a put and the 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from post3.errors import NoSuchBucket
+from post3.errors import InternalError, NoSuchBucket
+from post3.model.bucket import Bucket
+from post3.model.object import Blob
 from post3.storage.filesystem.blobs import payload_size
 from post3.storage.filesystem.durable import try_lock
-from post3.storage.filesystem.layout import KeyPlace, bucket_stripe, data_file, key_place, key_stripe, parts_file
+from post3.storage.filesystem.journal import settle_pending
+from post3.storage.filesystem.layout import (
+    KeyPlace,
+    bucket_stripe,
+    data_file,
+    key_place,
+    key_stripe,
+    ledger_file,
+    parts_file,
+)
+from post3.storage.filesystem.parts import (
+    RECORD,
+    complete_left,
+    known_upload,
+    part_names,
+    read_part,
+    read_parts,
+    remove_tree,
+)
 from post3.storage.filesystem.sidecar import load_upload, read_document, read_file
-from post3.storage.filesystem.store import Store
-from post3.storage.filesystem.uploads import RECORD, part_names, read_part, read_parts, remove_tree
+from post3.storage.filesystem.store import Store, logger
 from post3.storage.protocol import Collected
 
 REMEMBERED: Final = timedelta(days=7)
@@ -27,9 +47,19 @@ REMEMBERED: Final = timedelta(days=7)
 
 
 class FilesystemGarbage:
-    """The collector of the role Blobs."""
+    """What the role Blobs frees."""
 
     store: Store
+
+    async def discard_blob(self, bucket: Bucket, blob: Blob) -> None:
+        """See Blobs."""
+        if blob.inline is None:
+            await self.store.run(self._discard, self.store.folder(bucket), bucket.name, blob.id)
+
+    def _discard(self, folder: str, bucket: str, content: str) -> None:
+        # Whoever gives the bytes an owner removes the entry; without one they are owned, or gone.
+        with contextlib.suppress(NoSuchBucket):
+            _Sweep(self.store, folder, bucket).entry(ledger_file(folder, content), before=math.inf)
 
     async def collect_garbage(self, older_than: timedelta) -> Collected:
         """See Blobs."""
@@ -48,9 +78,15 @@ class FilesystemGarbage:
             blobs, size, uploads = blobs + sweep.blobs, size + sweep.size, uploads + sweep.uploads
         for path in _older(f"{self.store.root}/trash", before):
             for file in _data_files(path):
-                size += payload_size(file)
-                blobs += 1
+                # Another process may empty the trash too.
+                with contextlib.suppress(FileNotFoundError):
+                    size += payload_size(file)
+                    blobs += 1
             remove_tree(path)
+        settle_pending(self.store, before)
+        with self.store.locks.tried("opening") as free:
+            if free:
+                sweep_fresh(self.store.root)
         return Collected(blobs, size, uploads)
 
 
@@ -68,18 +104,31 @@ class _Sweep:
     def ledger(self, before: float) -> None:
         """Free the ledger's entries that have not been renewed since."""
         for path in _older(f"{self._folder}/ledger", before):
-            document = read_document(path)
-            if document is None:
-                continue
-            place = key_place(self._folder, document["key"])
-            with self._locked(place):
-                # It may have been renewed, or removed by whoever owns it now, while the lock was waited for.
-                if not _is_older(path, before):
-                    continue
-                if self._free(place, os.path.basename(path)):
-                    self._store.disk.remove(path)
-                else:
-                    os.utime(path)
+            with contextlib.suppress(FileNotFoundError):
+                self.entry(path, before)
+
+    def entry(self, path: str, before: float) -> None:
+        """Free what an entry of the ledger names, but for what is owned; who writes or reads it renews the entry."""
+        document = read_document(path)
+        if document is None:
+            return
+        place, content = key_place(self._folder, document["key"]), os.path.basename(path)
+        with self._locked(place.stem):
+            # It may have been renewed, or removed by whoever owns it now, while the lock was waited for.
+            if not _is_older(path, before):
+                return
+            try:
+                files = self._unowned(place, content)
+            except InternalError as error:
+                # A damaged sidecar may name these bytes.
+                logger.error("bytes that may be garbage are left alone: %s", error)
+                return
+            if not all(_idle(file) for file in files):
+                os.utime(path)
+            elif _is_older(path, before):  # else: it was being written, until this moment
+                for file in files:
+                    self._remove(file)
+                self._store.disk.remove(path)
 
     def aborted(self, before: float) -> None:
         """Free the parts of aborted uploads."""
@@ -87,12 +136,13 @@ class _Sweep:
             record = read_file(f"{folder}/{RECORD}")
             if record is not None:
                 place = key_place(self._folder, load_upload(record, self._bucket).key)
-                with self._locked(place):
+                with self._locked(place.stem):
                     owned = self._owned(place)
                     for name in part_names(folder):
                         part = read_part(f"{folder}/{name}")
                         if part is not None and part.blob.id not in owned:
-                            self._remove(part.blob.id)
+                            with contextlib.suppress(FileNotFoundError):
+                                self._remove(data_file(self._folder, part.blob.id))
             remove_tree(folder)
 
     def completed(self, before: float) -> None:
@@ -101,61 +151,72 @@ class _Sweep:
         for name in os.listdir(parent):
             record = f"{parent}/{name}/{RECORD}"
             content = read_file(record)
-            if content is None or load_upload(content, self._bucket).version_id is None:
+            if content is None:
+                # A crash came between folder and record; or its maker, who holds the lock, is there now.
+                with self._locked(name.rpartition("~")[0]), contextlib.suppress(OSError):
+                    os.rmdir(f"{parent}/{name}")
+                continue
+            if load_upload(content, self._bucket).version_id is None:
                 continue
             if os.stat(record).st_mtime < before:
-                remove_tree(f"{parent}/{name}")
+                # In one step: half of it would be taken for an open one.
+                gone = self._store.disk.fresh_name()
+                os.rename(f"{parent}/{name}", gone)
+                remove_tree(gone)
                 self.uploads += 1
 
     @contextlib.contextmanager
-    def _locked(self, place: KeyPlace) -> Iterator[None]:
+    def _locked(self, stem: str) -> Iterator[None]:
         with (
-            self._store.locks.held(bucket_stripe(self._bucket), shared=True),
-            self._store.locks.held(key_stripe(place.folder, place.stem)),
+            self._store.locks.shared(bucket_stripe(self._bucket)),
+            self._store.locks.held(key_stripe(self._folder, stem)),
         ):
-            if not os.path.exists(place.folder):
+            if not os.path.exists(self._folder):
                 raise NoSuchBucket(BucketName=self._bucket)
             yield
 
     def _owned(self, place: KeyPlace) -> set[str]:
-        """The ids of all bytes of a key that some version or some upload's part owns, and of its multipart objects."""
+        """The ids of all bytes of a key that some version or some open upload's part owns, and of multipart objects."""
         owned: set[str] = set()
         for version in self._store.versions(place, self._bucket):
             owned.add(version.content)
             if version.body is not None:
                 owned.add(version.body.blob.id)
             elif version.parts:
+                complete_left(self._store, place, version)
                 owned.update(part.blob.id for part in read_parts(place.folder, version.content))
         for folder in place.uploads():
-            parts = (read_part(f"{folder}/{name}") for name in part_names(folder))
-            owned.update(part.blob.id for part in parts if part is not None)
+            record = read_file(f"{folder}/{RECORD}")
+            if record is not None and known_upload(self._store, place, record, self._bucket).version_id is None:
+                parts = (read_part(f"{folder}/{name}") for name in part_names(folder))
+                owned.update(part.blob.id for part in parts if part is not None)
         return owned
 
-    def _free(self, place: KeyPlace, content: str) -> bool:
-        """Remove bytes by their id, be they a blob or a multipart object's, but for what is owned.
-
-        False when somebody is writing or reading them: then they stay whole.
-        """
+    def _unowned(self, place: KeyPlace, content: str) -> list[str]:
+        """The files of the bytes of this id, be they a blob or a multipart object's, but for those that are owned."""
         owned = self._owned(place)
         if content in owned:
-            return True
-        unowned = [part.blob.id for part in read_parts(place.folder, content) if part.blob.id not in owned]
-        names = [name for name in (content, *unowned) if os.path.exists(data_file(self._folder, name))]
-        with contextlib.ExitStack() as held:
-            if not all(held.enter_context(_unused(data_file(self._folder, name))) for name in names):
-                return False
-            for name in names:
-                self._remove(name)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(parts_file(place.folder, content))
-        return True
+            return []
+        parts = [part.blob.id for part in read_parts(place.folder, content)]
+        files = [data_file(self._folder, name) for name in (content, *parts) if name not in owned]
+        return [file for file in (*files, parts_file(place.folder, content)) if os.path.exists(file)]
 
-    def _remove(self, content: str) -> None:
-        path = data_file(self._folder, content)
-        with contextlib.suppress(FileNotFoundError):
+    def _remove(self, path: str) -> None:
+        if not path.endswith(".parts"):
             self.size += payload_size(path)
-            os.unlink(path)
             self.blobs += 1
+        self._store.disk.remove(path)
+
+
+def sweep_fresh(root: str) -> None:
+    """Remove what dead processes had on its way to a rename; nobody opens the store meanwhile."""
+    for name in os.listdir(f"{root}/new"):
+        path = f"{root}/new/{name}"
+        with contextlib.suppress(FileNotFoundError):
+            if not os.path.isdir(path):
+                os.unlink(path)
+            elif _idle(path):
+                remove_tree(path)
 
 
 def _older(folder: str, before: float) -> list[str]:
@@ -176,11 +237,10 @@ def _data_files(bucket: str) -> Iterator[str]:
         yield from (f"{parent}/{name}" for name in names if not name.endswith(".parts"))
 
 
-@contextlib.contextmanager
-def _unused(path: str) -> Iterator[bool]:
-    """Whether nobody writes or reads a data file, and nobody begins to as long as this is held."""
+def _idle(path: str) -> bool:
+    """Whether nobody holds a file open that is written or read, or a process's own folder."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        yield try_lock(fd)
+        return try_lock(fd)
     finally:
         os.close(fd)

@@ -43,7 +43,7 @@ CREATE TABLE versions (
     is_current INTEGER NOT NULL, is_marker INTEGER NOT NULL, modified INTEGER NOT NULL, size INTEGER NOT NULL,
     etag TEXT NOT NULL, owner TEXT NOT NULL, storage_class TEXT NOT NULL, checksums TEXT NOT NULL,
     checksum_type TEXT NOT NULL, content TEXT NOT NULL, revision INTEGER NOT NULL,
-    PRIMARY KEY (bucket, key, sequence)
+    PRIMARY KEY (bucket, key, sequence DESC)
 ) WITHOUT ROWID;
 CREATE INDEX listed ON versions (bucket, key) WHERE is_current AND NOT is_marker;
 CREATE TABLE intents (bucket TEXT NOT NULL, key BLOB NOT NULL, token TEXT NOT NULL, PRIMARY KEY (bucket, key, token))
@@ -56,7 +56,7 @@ COLUMNS: Final = (
 LISTED: Final = f"""
 SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key >= ? AND key < ? AND is_current AND NOT is_marker
 ORDER BY key LIMIT ?"""  # noqa: S608 - the columns are a constant
-# Newest first within a key: SQLite sorts each key's rows, and reads no further than the limit wants.
+# Newest first within a key, as the rows stand: SQLite sorts nothing, and reads no further than the limit wants.
 VERSIONS: Final = f"""
 SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key, sequence DESC LIMIT ?"""  # noqa: S608
 OLDER: Final = f"""
@@ -82,11 +82,12 @@ class _Job:
 class Index:
     """The index of one store, used from any thread."""
 
-    def __init__(self, path: str, mark: str, truth: Truth) -> None:
+    def __init__(self, path: str, mark: str, truth: Truth, *, durable: bool = True) -> None:
         """`mark` is the file that tells up to when the index is known to be on the disk; `truth` reads sidecars."""
         self._path = path
         self._mark = mark
         self._truth = truth
+        self._durable = durable
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
@@ -99,7 +100,7 @@ class Index:
         connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=30)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA synchronous = {'NORMAL' if self._durable else 'OFF'}")
             connection.execute("PRAGMA cache_size = -16384")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version not in (0, VERSION):
@@ -157,19 +158,7 @@ class Index:
         """Do the jobs: those that write in one transaction, then those that read; tells whether any wrote."""
         writes = [job for job in jobs if job.writes]
         if writes:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                results = [job.work(connection) for job in writes]
-                connection.execute("COMMIT")
-            except BaseException as error:
-                self._doubt(error)
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                for job in writes:
-                    job.done.set_exception(error)
-            else:
-                for job, result in zip(writes, results, strict=True):
-                    job.done.set_result(result)
+            self._write(connection, writes)
         for job in jobs:
             if not job.writes:
                 try:
@@ -178,6 +167,26 @@ class Index:
                     self._doubt(error)
                     job.done.set_exception(error)
         return bool(writes)
+
+    def _write(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        """Do jobs in one transaction; when one of them fails, each in one of its own: none suffers for another."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            results = [job.work(connection) for job in jobs]
+            connection.execute("COMMIT")
+        except BaseException as error:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            if len(jobs) > 1 and not isinstance(error, sqlite3.OperationalError):
+                for job in jobs:
+                    self._write(connection, [job])
+                return
+            self._doubt(error)
+            for job in jobs:
+                job.done.set_exception(error)
+        else:
+            for job, result in zip(jobs, results, strict=True):
+                job.done.set_result(result)
 
     def _doubt(self, error: BaseException) -> None:
         """Have the index made again at the next start when SQLite finds its file damaged."""
@@ -190,8 +199,8 @@ class Index:
         """Bring the index to the disk, and note since when: after a power cut, only what changed later is looked at."""
         since = time.time()
         try:
-            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if not busy:
+            (_, logged, brought) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if logged == brought:
                 temporary = f"{self._mark}.{os.getpid()}"
                 with open(temporary, "w", encoding="ascii") as file:
                     file.write(f"{since}\n")
@@ -296,8 +305,10 @@ class Index:
             # One transaction: a change that settles meanwhile is seen wholly as it was, intent and rows.
             db.execute("BEGIN")
             try:
-                rows = db.execute("SELECT DISTINCT key FROM intents WHERE bucket = ?", (bucket,))
-                unsettled = sorted(key for (key,) in rows if key.startswith(query.prefix.encode()))
+                start = max(query.prefix, query.after).encode()
+                wanted = (bucket, start, query.prefix.encode() + END)
+                rows = db.execute("SELECT DISTINCT key FROM intents WHERE bucket = ? AND key >= ? AND key < ?", wanted)
+                unsettled = sorted(key for (key,) in rows)
                 scan = _Scan(db, bucket, name, query, frozenset(unsettled))
                 keys = [key.decode() for key in unsettled]
                 truths = [_ordered(self._truth(bucket, key), all_versions=query.all_versions) for key in keys]
@@ -331,7 +342,7 @@ def _insert(db: sqlite3.Connection, bucket: str, versions: Sequence[ObjectVersio
         )
         for version in versions
     ]
-    db.executemany(f"INSERT INTO versions VALUES ({', '.join('?' * 15)})", rows)  # noqa: S608 - only question marks
+    db.executemany(f"INSERT OR REPLACE INTO versions VALUES ({', '.join('?' * 15)})", rows)  # noqa: S608 - only question marks
 
 
 def _mark_current(db: sqlite3.Connection, bucket: str, key: bytes) -> None:
@@ -350,11 +361,8 @@ def _ordered(versions: Sequence[ObjectVersion], *, all_versions: bool) -> list[O
     newest_first = sorted(versions, key=lambda version: -version.sequence)
     if not all_versions:
         return [version for version in newest_first[:1] if not version.is_delete_marker]
-    newer: list[ObjectVersion | None] = [None, *newest_first[:-1]]
-    return [
-        version if after is None else replace(version, noncurrent=after.modified)
-        for version, after in zip(newest_first, newer, strict=True)
-    ]
+    newest, older = newest_first[:1], newest_first[1:]
+    return newest + [replace(old, noncurrent=new.modified) for old, new in zip(older, newest_first, strict=False)]
 
 
 class _Scan:

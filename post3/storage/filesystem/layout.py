@@ -10,7 +10,7 @@
                     uploads/KEY~UPLOAD/upload.json, NNNNN.json      an upload and its parts
                     aborted/KEY~UPLOAD/                 the same, waiting for the collector
                     ledger/CONTENT                      bytes that nothing owns, naming their key
-                    new/                                files on their way to a rename
+    new/PROCESS/                        what a process has on its way to a rename
     trash/                              deleted buckets
     records/KIND/ID.json                documents that are no objects
     journal/STREAM/                     what is to be told
@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
+
+from post3.model.names import is_version_id
 
 FORMAT: Final = "1"
 MAX_READABLE: Final = 120
@@ -76,13 +78,14 @@ class KeyPlace:
         return f"{self.folder}/versions/{self.leaf}/{self.stem}~{version_id}.json"
 
     def version_ids(self) -> list[str]:
-        """The ids of all its versions, in no order."""
+        """The ids of all its versions, in no order. A name that the store did not make is no version's."""
         start, end = f"{self.stem}~", ".json"
         try:
             names = os.listdir(self.versions)
         except FileNotFoundError:
             return []
-        return [name[len(start) : -len(end)] for name in names if name.startswith(start) and name.endswith(end)]
+        ids = (name[len(start) : -len(end)] for name in names if name.startswith(start) and name.endswith(end))
+        return [id for id in ids if is_version_id(id)]
 
     def upload(self, upload_id: str) -> str:
         """The folder of one upload."""

@@ -10,13 +10,15 @@ import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from post3.storage.filesystem.durable import try_lock
+from post3.storage.filesystem.durable import Disk, try_lock
+from post3.storage.filesystem.garbage import sweep_fresh
+from post3.storage.filesystem.journal import settle_pending
 from post3.storage.filesystem.layout import FORMAT, key_place, key_stem, leaf_of
-from post3.storage.filesystem.sidecar import dump, read_document, read_version
+from post3.storage.filesystem.sidecar import dump, read_document
 from post3.storage.filesystem.store import Store, logger
 
 FOLDERS: Final = ("lock", "buckets", "trash", "new", "records", "journal")
@@ -36,25 +38,43 @@ class Opening:
         self._store = store
         self._allow_network_disk = allow_network_disk
         self._users = -1
+        self._fresh = -1
 
     @property
     def _owner(self) -> str:
         return f"{self._store.root}/lock/owner"
 
-    def open(self, finish: Callable[[], None]) -> None:
-        """Open the store; `finish` runs when nobody else has it open. Raises OSError, ValueError with a sentence."""
+    def open(self) -> None:
+        """Open the store. Raises OSError or ValueError with a sentence."""
         root = self._store.root
         if not self._allow_network_disk:
             refuse_network_disk(root)
-        prepare(root)
+        prepare(self._store.disk, root)
         with self._store.locks.held("opening"):
-            self._users = os.open(f"{root}/lock/users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if try_lock(self._users):
-                self._open_alone()
-                finish()
-            else:
-                self._store.index.open()
-            fcntl.flock(self._users, fcntl.LOCK_SH)
+            try:
+                self._fresh = hold_fresh(self._store.disk)
+                if not os.path.exists(f"{root}/format"):
+                    self._store.disk.replace(f"{root}/format", f"{FORMAT}\n".encode())
+                self._users = os.open(f"{root}/lock/users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                if try_lock(self._users):
+                    self._open_alone()
+                else:
+                    self._join()
+                fcntl.flock(self._users, fcntl.LOCK_SH)
+            except BaseException:
+                self._store.index.close()
+                self._let_go()
+                raise
+
+    def _join(self) -> None:
+        """Open the index that others have open."""
+        try:
+            self._store.index.open()
+        except sqlite3.DatabaseError as error:
+            raise ValueError(
+                f"The index of the data directory {self._store.root} cannot be used ({error}); stop all post3 "
+                f"processes that use it, and the next start will make it again."
+            ) from error
 
     def _open_alone(self) -> None:
         store, owner = self._store, read_owner(self._owner)
@@ -63,26 +83,29 @@ class Opening:
         since: float | None = None
         if self._open_index():
             since = 0.0
-        elif owner and not owner.get("clean") and owner.get("boot") != boot:
+            # Cut short, it begins anew.
+            doubt(store)
+        elif owner and not owner.get("clean") and (owner.get("boot") != boot or not boot):
             # Power was lost: what SQLite had not brought to the disk is read from the sidecars again.
             since = max(0.0, read_mark(f"{store.root}/lock/mark") - MARGIN)
         if since is not None:
             repair(store, since)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(doubtful(store))
         settle_everything(store)
-        for folder in (f"{store.root}/new", *(f"{store.root}/buckets/{name}/new" for name in buckets(store))):
-            empty(folder)
+        settle_pending(store)
+        sweep_fresh(store.root)
         self._write_owner(clean=False)
 
     def _open_index(self) -> bool:
         """Open the index; tells whether it is empty. A damaged one is thrown away."""
         index, path = self._store.index, f"{self._store.root}/index.sqlite"
-        doubtful = f"{self._store.root}/lock/mark.doubtful"
         try:
-            if not os.path.exists(doubtful):
+            if not os.path.exists(doubtful(self._store)):
                 return index.open()
         except sqlite3.DatabaseError as error:
             logger.warning("the index is made again from the sidecars: %s", error)
-        for name in (path, f"{path}-wal", f"{path}-shm", doubtful):
+        for name in (path, f"{path}-wal", f"{path}-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
         return index.open()
@@ -99,7 +122,7 @@ class Opening:
 
     def _write_owner(self, *, clean: bool) -> None:
         document = {"host": socket.gethostname(), "boot": boot_id(), "clean": clean}
-        self._store.disk.replace(f"{self._store.root}/lock", self._owner, dump(document))
+        self._store.disk.replace(self._owner, dump(document))
 
     def beat(self) -> None:
         """Show that the owner lives."""
@@ -113,32 +136,33 @@ class Opening:
         with self._store.locks.held("opening"):
             if try_lock(self._users):
                 self._write_owner(clean=True)
-            os.close(self._users)
-            self._users = -1
+            self._let_go()
+
+    def _let_go(self) -> None:
+        for fd in (self._users, self._fresh):
+            if fd >= 0:
+                os.close(fd)
+        self._users = self._fresh = -1
+        with contextlib.suppress(OSError):
+            os.rmdir(self._store.disk.fresh)
 
 
-def prepare(root: str) -> None:
-    """Make a new store, or make sure that this is one. Raises OSError or ValueError with a sentence."""
+def prepare(disk: Disk, root: str) -> None:
+    """Make a new store's folders, or make sure that this is a store. Raises OSError, ValueError with a sentence."""
     try:
-        os.makedirs(root, 0o700, exist_ok=True)
+        if not os.path.lexists(root):
+            disk.make_folders(root)
         names = set(os.listdir(root))
-        if "format" not in names and names - {"lost+found", *FOLDERS}:
+        if "format" in names:
+            check_format(root)
+        elif names - {"lost+found", *FOLDERS}:
             raise ValueError(
                 f"The directory {root} is not empty and holds no post3 store; name another one with --data-dir."
             )
         for name in FOLDERS:
             os.makedirs(f"{root}/{name}", 0o700, exist_ok=True)
-        if "format" not in names:
-            temporary = f"{root}/new/format.{os.getpid()}"
-            with open(temporary, "w", encoding="ascii") as file:
-                file.write(f"{FORMAT}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(temporary, f"{root}/format")
-        elif not os.access(f"{root}/lock", os.W_OK):
+        if not os.access(f"{root}/lock", os.W_OK):
             raise PermissionError("it is not writable")
-        with open(f"{root}/format", encoding="ascii", errors="replace") as file:
-            found = file.read().strip()
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(f"{error.filename or root} is a file, and not a directory; name another --data-dir.") from None
     except OSError as error:
@@ -146,11 +170,25 @@ def prepare(root: str) -> None:
         raise OSError(
             f"The data directory {root} cannot be used: {reason}. Check its permissions and its disk."
         ) from None
+
+
+def check_format(root: str) -> None:
+    """Raise ValueError for a store of a format that this post3 does not know."""
+    with open(f"{root}/format", encoding="ascii", errors="replace") as file:
+        found = file.read(100).strip()
     if found != FORMAT:
         raise ValueError(
             f"The data directory {root} has format {found[:20]!r}, and this post3 knows format {FORMAT!r}; "
             "use the post3 that wrote it."
         )
+
+
+def hold_fresh(disk: Disk) -> int:
+    """Make this process's folder for what is on its way to a rename, and hold it locked."""
+    os.mkdir(disk.fresh, 0o700)
+    fd = os.open(disk.fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
 
 
 def refuse_network_disk(root: str) -> None:
@@ -232,38 +270,38 @@ def repair(store: Store, since: float) -> None:
         leaves = set(changed_leaves(folder, since))
         for leaf in leaves:
             paths = [f"{folder}/versions/{leaf}/{entry}" for entry in os.listdir(f"{folder}/versions/{leaf}")]
-            read = (read_version(path, bucket) for path in paths if path.endswith(".json"))
-            versions = [version for version in read if version is not None]
+            versions = store.readable((path for path in paths if path.endswith(".json")), bucket)
             store.index.fill(bucket_id, versions)
             progress.add(len(versions))
         if since:
             # And what is known of those folders but no longer there.
             for key in store.index.keys(bucket_id):
                 if leaf_of(key_stem(key)) in leaves:
-                    store.index.refresh(bucket_id, key, store.versions(key_place(folder, key), bucket))
+                    store.index.refresh(bucket_id, key, store.readable_versions(key_place(folder, key), bucket))
 
 
 def changed_leaves(folder: str, since: float) -> Iterator[str]:
     """The folders of sidecars, as `ab/cd`, that changed since then."""
-    for first in os.listdir(f"{folder}/versions"):
-        with os.scandir(f"{folder}/versions/{first}") as entries:
-            for entry in entries:
-                if entry.stat().st_mtime >= since:
-                    yield f"{first}/{entry.name}"
+    for first in _folders(f"{folder}/versions"):
+        for second in _folders(first.path):
+            if second.stat().st_mtime >= since:
+                yield f"{first.name}/{second.name}"
 
 
-def empty(folder: str) -> None:
-    """Remove the files that a crash left on their way; nobody else has the store open."""
-    for name in os.listdir(folder):
-        with contextlib.suppress(OSError):
-            path = f"{folder}/{name}"
-            if os.path.isdir(path):
-                for child in os.listdir(path):
-                    remove = os.rmdir if os.path.isdir(f"{path}/{child}") else os.unlink
-                    remove(f"{path}/{child}")
-                os.rmdir(path)
-            else:
-                os.unlink(path)
+def _folders(path: str) -> list[os.DirEntry[str]]:
+    with os.scandir(path) as entries:
+        return [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def doubtful(store: Store) -> str:
+    """The file that says that the index is to be made again."""
+    return f"{store.root}/lock/mark.doubtful"
+
+
+def doubt(store: Store) -> None:
+    """Have the index made again at the next start."""
+    with open(doubtful(store), "w", encoding="ascii"):
+        pass
 
 
 class _Progress:

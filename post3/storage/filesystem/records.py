@@ -49,7 +49,7 @@ class FilesystemRecords:
                 return None
             revision = 1 if old is None else old.revision + 1
             stored = replace(new, kind=kind, id=id, revision=revision, modified=FilesystemJournal.now())
-            self.store.disk.replace(f"{self.store.root}/records", path, _dump(stored))
+            self.store.disk.replace(path, _dump(stored))
             return stored
 
     async def list_records(self, kind: str, after: str = "", limit: int = 1000) -> list[Record]:

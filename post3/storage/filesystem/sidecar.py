@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from post3.errors import InternalError
 from post3.model.bucket import Bucket
 from post3.model.object import Blob, Block, ObjectVersion, Part
 from post3.model.upload import Upload
@@ -161,9 +162,15 @@ def load_version(content: bytes, bucket: str) -> ObjectVersion:
 
 
 def read_version(path: str, bucket: str) -> ObjectVersion | None:
-    """The version whose sidecar this is; None when there is none."""
+    """The version whose sidecar this is; None when there is none. Raises InternalError for one that is damaged."""
     content = read_file(path)
-    return None if content is None else load_version(content, bucket)
+    if content is None:
+        return None
+    try:
+        return load_version(content, bucket)
+    except (ValueError, TypeError, KeyError) as error:
+        name = os.path.basename(path)
+        raise InternalError(f"The stored record {name} is damaged: {error}. Restore it from a backup.") from error
 
 
 def dump_upload(upload: Upload) -> bytes:

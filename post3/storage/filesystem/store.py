@@ -8,19 +8,20 @@ import functools
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, ParamSpec, TypeVar
 
-from post3.errors import NoSuchBucket, ServiceUnavailable, StaleBucket
+from post3.errors import InternalError, NoSuchBucket, ServiceUnavailable, StaleBucket
 from post3.model.bucket import Bucket
 from post3.model.object import ObjectVersion
 from post3.storage.filesystem.durable import Disk, Locks
 from post3.storage.filesystem.index import Index
-from post3.storage.filesystem.layout import KeyPlace, bucket_folder, bucket_stripe, key_place, key_stripe
+from post3.storage.filesystem.layout import KeyPlace, bucket_folder, bucket_stripe, key_place, key_stem, key_stripe
 from post3.storage.filesystem.sidecar import load_bucket, read_file, read_version
 
 logger = logging.getLogger("post3")
@@ -55,9 +56,9 @@ class Store:
     def __init__(self, root: str, *, durable: bool, gc_grace: timedelta) -> None:
         self.root = root
         self.gc_grace = gc_grace
-        self.disk = Disk(durable=durable)
+        self.disk = Disk(f"{root}/new/{secrets.token_hex(8)}", durable=durable)
         self.locks = Locks(f"{root}/lock")
-        self.index = Index(f"{root}/index.sqlite", f"{root}/lock/mark", self.versions_by_id)
+        self.index = Index(f"{root}/index.sqlite", f"{root}/lock/mark", self.versions_by_id, durable=durable)
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="post3-disk")
         self.names: dict[str, str] = {}
         """Folders of buckets by name; who looks one up makes sure that it is still there."""
@@ -72,7 +73,7 @@ class Store:
         loop = asyncio.get_running_loop()
         try:
             return await asyncio.shield(loop.run_in_executor(self.threads, functools.partial(work, *args, **kwargs)))
-        except OSError as error:
+        except (OSError, sqlite3.OperationalError) as error:
             raise self.refusal(error) from error
 
     async def finish(self, work: Callable[[], T]) -> T:
@@ -89,12 +90,15 @@ class Store:
             except asyncio.CancelledError:
                 if job.cancel():
                     raise
-            except OSError as error:
+            except (OSError, sqlite3.OperationalError) as error:
                 raise self.refusal(error) from error
 
     @staticmethod
-    def refusal(error: OSError) -> Exception:
-        """The error to answer with when the disk refuses."""
+    def refusal(error: OSError | sqlite3.OperationalError) -> Exception:
+        """The error to answer with when the disk, or the index, refuses."""
+        if isinstance(error, sqlite3.OperationalError):
+            logger.error("the index cannot be written: %s", error)
+            return ServiceUnavailable(f"The index cannot be written ({error}). Nothing was stored.")
         if error.errno in _FULL:
             logger.error("the store cannot write: %s", error)
             return ServiceUnavailable(f"{_FULL[error.errno]} Nothing was stored.")
@@ -152,11 +156,28 @@ class Store:
         read = (read_version(place.sidecar(version_id), bucket) for version_id in place.version_ids())
         return [version for version in read if version is not None]
 
+    def readable_versions(self, place: KeyPlace, bucket: str) -> list[ObjectVersion]:
+        """The same, for lists: one damaged record must not hide all others."""
+        return self.readable((place.sidecar(version_id) for version_id in place.version_ids()), bucket)
+
+    def readable(self, paths: Iterable[str], bucket: str) -> list[ObjectVersion]:
+        """The versions of these sidecars, without what is damaged, or does not stand where it belongs."""
+        found = []
+        for path in paths:
+            try:
+                version = read_version(path, bucket)
+            except InternalError as error:
+                logger.error("%s", error)
+                continue
+            if version is not None and path.endswith(f"/{key_stem(version.key)}~{version.version_id}.json"):
+                found.append(version)
+        return found
+
     def versions_by_id(self, bucket_id: str, key: str) -> Sequence[ObjectVersion]:
         """The same, given a bucket's id: what the index asks for."""
         for name in os.listdir(f"{self.root}/buckets"):
             if name.endswith(f"~{bucket_id}"):
-                return self.versions(key_place(f"{self.root}/buckets/{name}", key), name.partition("~")[0])
+                return self.readable_versions(key_place(f"{self.root}/buckets/{name}", key), name.partition("~")[0])
         return []
 
     async def change(self, bucket: Bucket, key: str, act: Callable[[KeyPlace], T]) -> T:
@@ -168,7 +189,7 @@ class Store:
         stripe = key_stripe(place.folder, place.stem)
 
         def work() -> T:
-            with self.locks.held(bucket_stripe(bucket.name), shared=True):
+            with self.locks.shared(bucket_stripe(bucket.name)):
                 self.check(bucket)
                 with self.locks.held(stripe):
                     return act(place)
@@ -195,7 +216,7 @@ class Store:
         try:
             yield settlement
         except BaseException:
-            self.index.refresh(bucket.id, place.key, self.versions(place, bucket.name))
+            self.index.refresh(bucket.id, place.key, self.readable_versions(place, bucket.name))
             raise
         try:
             self.index.settle(bucket.id, place.key, token, put=settlement.put, gone=settlement.gone)
@@ -206,7 +227,7 @@ class Store:
     def settle_left(self, bucket: str, bucket_id: str, keys: Sequence[str]) -> None:
         """Settle, from the sidecars, what somebody left unsettled; a key whose lock is taken is still being changed."""
         folder = bucket_folder(self.root, bucket, bucket_id)
-        with self.locks.held(bucket_stripe(bucket), shared=True):
+        with self.locks.shared(bucket_stripe(bucket)):
             if not os.path.exists(folder):
                 self.index.forget(bucket_id)
                 return
@@ -214,7 +235,7 @@ class Store:
                 place = key_place(folder, key)
                 with self.locks.tried(key_stripe(folder, place.stem)) as free:
                     if free:
-                        self.index.refresh(bucket_id, key, self.versions(place, bucket))
+                        self.index.refresh(bucket_id, key, self.readable_versions(place, bucket))
 
     def close(self) -> None:
         """End the threads, with nothing under way."""

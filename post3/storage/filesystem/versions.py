@@ -15,9 +15,10 @@ from post3.model.bucket import Bucket
 from post3.model.listing import ListQuery, Page
 from post3.model.object import NEW_VERSION, NULL_VERSION, Guard, ObjectVersion, no_guard
 from post3.model.record import Entry
-from post3.storage.filesystem.blobs import condemn
+from post3.storage.filesystem.blobs import condemn, forgive
 from post3.storage.filesystem.journal import FilesystemJournal
 from post3.storage.filesystem.layout import KeyPlace, ledger_file
+from post3.storage.filesystem.parts import complete_left
 from post3.storage.filesystem.sidecar import dump_version, moment, read_version
 from post3.storage.protocol import Change
 
@@ -48,28 +49,32 @@ class FilesystemVersions(FilesystemJournal):
         guard(current, replaced)
         stored = _made(version, content, current, replaced)
         waiting = self._claim(place, stored)
-        with self.store.indexed(place, bucket) as settlement, self.telling(bucket, place, stored, journal):
+        with self.store.indexed(place, bucket) as settlement, self.telling(place, replaced, stored, journal):
             if replaced is not None:
                 self._condemn_bytes(place, replaced)
             path = place.sidecar(stored.version_id)
-            self.store.disk.replace(f"{place.folder}/new", path, dump_version(stored))
+            self.store.disk.replace(path, dump_version(stored))
             settlement.put = stored
         if waiting is not None:
-            self.store.disk.remove(waiting)
+            forgive(waiting)
         return stored
 
     def current(self, place: KeyPlace, bucket: Bucket) -> ObjectVersion | None:
         """The newest version of a key."""
+        if not bucket.versioning:
+            return read_version(place.sidecar(NULL_VERSION), bucket.name)
         while True:
-            null = read_version(place.sidecar(NULL_VERSION), bucket.name)
-            if not bucket.versioning:
-                return null
-            newest = max((name for name in place.version_ids() if name != NULL_VERSION), default=None)
-            if newest is None or (null is not None and null.sequence > int(newest[:16], 16)):
-                return null
-            found = read_version(place.sidecar(newest), bucket.name)
-            if found is not None:
-                return found
+            ids = place.version_ids()
+            # Ids that the store made begin with their sequence: the newest is the last by name. Null's is inside.
+            made = max((version_id for version_id in ids if version_id != NULL_VERSION), default=None)
+            candidates = [made] if made is not None else []
+            if NULL_VERSION in ids:
+                candidates.append(NULL_VERSION)
+            found = [read_version(place.sidecar(version_id), bucket.name) for version_id in candidates]
+            versions = [version for version in found if version is not None]
+            # Who reads without the lock may find that the newest was deleted meanwhile: then another one is the newest.
+            if len(versions) == len(candidates):
+                return max(versions, key=lambda version: version.sequence, default=None)
 
     def _replaced(
         self, place: KeyPlace, bucket: Bucket, version_id: str, current: ObjectVersion | None
@@ -93,6 +98,9 @@ class FilesystemVersions(FilesystemJournal):
 
     def _condemn_bytes(self, place: KeyPlace, version: ObjectVersion) -> None:
         """Let the collector have a version's bytes, unless its sidecar is found to name them still."""
+        if version.parts:
+            # A crash may have left its upload as if it were open: made up for as long as the version tells of it.
+            complete_left(self.store, place, version)
         if version.parts or (version.body is not None and version.body.blob.inline is None):
             condemn(self.store, place, version.content)
 
@@ -146,9 +154,9 @@ class FilesystemVersions(FilesystemJournal):
             if old is None:
                 raise missing
             new = replace(change(old), revision=old.revision + 1)
-            with self.store.indexed(place, bucket) as settlement, self.telling(bucket, place, new, journal):
+            with self.store.indexed(place, bucket) as settlement, self.telling(place, old, new, journal):
                 path = place.sidecar(old.version_id)
-                self.store.disk.replace(f"{place.folder}/new", path, dump_version(new))
+                self.store.disk.replace(path, dump_version(new))
                 settlement.put = new
             return new if version_id is None else replace(new, noncurrent=self._noncurrent(place, bucket, new))
 
@@ -166,7 +174,7 @@ class FilesystemVersions(FilesystemJournal):
             guard(current, old)
             if old is None:
                 return None
-            with self.store.indexed(place, bucket) as settlement, self.telling(bucket, place, None, journal):
+            with self.store.indexed(place, bucket) as settlement, self.telling(place, old, None, journal):
                 self._condemn_bytes(place, old)
                 self.store.disk.remove(place.sidecar(version_id))
                 settlement.gone = version_id
