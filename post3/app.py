@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from post3.allocator import give_back_large_blocks
 from post3.auth.access import Admission
 from post3.config import ConfigError, Endpoint, Settings
 from post3.server import Answer, build_sanic
@@ -71,6 +72,7 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
     async def start() -> Answer:
         from post3.dispatch import Dispatcher  # noqa: PLC0415  # declares all operations
 
+        give_back_large_blocks()
         backend = create_backend(settings)
         await backend.open()
         dispatcher = Dispatcher(backend, Admission(any_host=settings.allow_anonymous))
