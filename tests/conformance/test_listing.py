@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import replace
 from typing import Any, Final
@@ -446,3 +447,17 @@ async def test_any_query_gives_the_page_that_collapse_makes(backend: Backend, ve
         assert names(page) == names(expected), query
         assert versions_on(page) == versions_on(expected), query
         assert page.truncated == expected.truncated, query
+
+
+async def test_lists_that_are_given_up_hold_nothing_back(backend: Backend, bucket: Bucket) -> None:
+    for number in range(20):
+        await put(backend, bucket, f"key-{number:02}", b"data")
+    for turns in range(100):
+        listing = asyncio.ensure_future(backend.list_versions(bucket, ListQuery()))
+        for _ in range(turns % 5):
+            await asyncio.sleep(0)
+        listing.cancel()
+        await asyncio.wait([listing])
+    async with asyncio.timeout(10):
+        await put(backend, bucket, "one more", b"data")
+        assert len((await backend.list_versions(bucket, ListQuery())).entries) == 21

@@ -156,6 +156,8 @@ class Index:
 
     def _perform(self, connection: sqlite3.Connection, jobs: list[_Job]) -> bool:
         """Do the jobs: those that write in one transaction, then those that read; tells whether any wrote."""
+        # Who went away asks no more; from here on a job cannot be cancelled, and its result always has a taker.
+        jobs = [job for job in jobs if job.done.set_running_or_notify_cancel()]
         writes = [job for job in jobs if job.writes]
         if writes:
             self._write(connection, writes)
