@@ -546,5 +546,146 @@ async def test_a_change_that_is_cut_short_is_made_wholly_or_not_at_all(
     assert step > 1, "nothing was cut"
 
 
+# The loss of power
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something done to the disk."""
+
+    what: str
+    path: str
+    target: str = ""
+
+
+class Diary:
+    """What is done to a store's files and folders, in order, but for what need not last: locks, its own folder."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+        self.events: list[Event] = []
+        self._root = f"{root}/"
+        self._paths: dict[int, str] = {}
+        self._keep(monkeypatch, "open", self._opened)
+        self._keep(monkeypatch, "write", lambda _, fd, *_args: self._add("write", self._paths.get(fd, "")))
+        self._keep(monkeypatch, "fsync", lambda _, fd: self._add("sync", self._paths[fd]))
+        self._keep(monkeypatch, "rename", lambda _, path, target: self._add("rename", path, target))
+        self._keep(monkeypatch, "mkdir", lambda _, path, *_args: self._add("make", path))
+        self._keep(monkeypatch, "unlink", lambda _, path, *_args: self._add("unlink", path))
+
+    def _keep(self, monkeypatch: pytest.MonkeyPatch, name: str, note: Callable[..., None]) -> None:
+        call: Callable[..., Any] = getattr(os, name)
+
+        def kept(*args: Any, **kwargs: Any) -> Any:
+            result = call(*args, **kwargs)
+            if not kwargs.get("dir_fd"):
+                note(result, *args)
+            return result
+
+        monkeypatch.setattr(os, name, kept)
+
+    def _opened(self, fd: int, path: Any, flags: int, *_mode: int) -> None:
+        self._paths[fd] = str(path)
+        if flags & os.O_CREAT:
+            self._add("make", str(path))
+
+    def _add(self, what: str, path: str, target: str = "") -> None:
+        own = os.path.dirname(path) == f"{self._root}new"
+        if what != "make" or not (own or path.startswith(f"{self._root}lock/")):
+            self.events.append(Event(what, path, target))
+
+    def find(self, what: str, path: str, after: int = -1) -> int:
+        """Where in the diary this was done first after that place; -1 when it never was."""
+        wanted = Event(what, path)
+        places = enumerate(self.events)
+        return next((place for place, event in places if place > after and replace(event, target="") == wanted), -1)
+
+    def last(self, what: str, path: str, before: int) -> int:
+        return max((place for place in range(before) if self.events[place] == Event(what, path)), default=-1)
+
+    def breaches(self) -> list[str]:
+        """What a loss of power after the last event could undo, or leave half-done."""
+        found: list[str] = []
+        for place, event in enumerate(self.events):
+            if event.what == "rename":
+                found += self._of_rename(place, event)
+            elif event.what == "make" and not self._moved_on(event.path, place):
+                folder = os.path.dirname(event.path)
+                if self.find("sync", folder, place) < 0:
+                    found.append(f"{event.path} was made, and its folder not synced")
+            elif event.what == "unlink" and event.path.endswith(".json") and "/versions/" in event.path:
+                if self.find("sync", os.path.dirname(event.path), place) < 0:
+                    found.append(f"{event.path} was removed, and its folder not synced")
+            elif event.what == "write" and "/data/" in event.path and self.find("sync", event.path, place) < 0:
+                found.append(f"{event.path} was written and not synced")
+        return found
+
+    def _of_rename(self, place: int, event: Event) -> Iterator[str]:
+        if self.last("write", event.path, place) > self.last("sync", event.path, place):
+            yield f"{event.target} was renamed into place before it was synced"
+        if self.find("sync", os.path.dirname(event.target), place) < 0:
+            yield f"{event.target} was renamed into place, and its folder not synced"
+
+    def _moved_on(self, path: str, place: int) -> bool:
+        """Whether it was renamed, or removed, later: then that is what counts."""
+        return self.find("rename", path, place) >= 0 or self.find("unlink", path, place) >= 0
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "collect garbage"])
+async def test_what_was_answered_survives_the_loss_of_power(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    root, case = tmp_path / "store", CASES[name]
+    if name != "open a new store":
+        await prepared(root, name)
+    backend = FilesystemBackend(root)
+    if not case.from_open:
+        await backend.open()
+    with monkeypatch.context() as patched:
+        diary = Diary(patched, root)
+        if case.from_open:
+            await backend.open()
+        await case.act(backend)
+    await backend.close()
+    assert not diary.breaches()
+    assert case.from_open or diary.events
+
+
+@pytest.mark.parametrize("replacing", [False, True])
+async def test_bytes_are_in_the_ledger_before_they_are_written_and_after_they_are_owned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, replacing: bool
+) -> None:
+    backend = FilesystemBackend(tmp_path)
+    await backend.open()
+    bucket = await create_bucket(backend, "bucket")
+    old = await put(backend, bucket, "key", OLD) if replacing else None
+    with monkeypatch.context() as patched:
+        diary = Diary(patched, tmp_path)
+        stored = await put(backend, bucket, "key", STORED)
+    await backend.close()
+    folder = f"{tmp_path}/buckets/bucket~{bucket.id}"
+    data = f"{folder}/data/{stored.content[:2]}/{stored.content[2:4]}"
+    (sidecar,) = (event.target for event in diary.events if "/versions/" in event.target)
+    named = [place for place, event in enumerate(diary.events) if event.target == f"{folder}/ledger/{stored.content}"]
+    entered = diary.find("sync", f"{folder}/ledger", named[0])
+    written = diary.find("write", f"{data}/{stored.content}")
+    synced = diary.find("sync", f"{data}/{stored.content}", written)
+    shown = diary.find("sync", data, synced)
+    (owned,) = (place for place, event in enumerate(diary.events) if event.target == sidecar)
+    kept = diary.find("sync", os.path.dirname(sidecar), owned)
+    forgiven = diary.find("unlink", f"{folder}/ledger/{stored.content}")
+    assert -1 < named[0] < entered < written < synced < shown < owned < kept < forgiven
+    if old is not None:
+        (condemned,) = (place for place, event in enumerate(diary.events) if event.target.endswith(old.content))
+        assert condemned < diary.find("sync", f"{folder}/ledger", condemned) < owned
+
+
+async def test_a_relaxed_store_syncs_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async with opened(tmp_path / "store") as backend:
+        with monkeypatch.context() as patched:
+            diary = Diary(patched, tmp_path / "store")
+            await put(backend, await create_bucket(backend, "bucket"), "key", STORED)
+    assert not [event for event in diary.events if event.what == "sync"]
+
+
 if __name__ == "__main__":
     serve_cuts()
