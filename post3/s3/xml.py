@@ -5,6 +5,7 @@ Parsed with defusedxml: a DOCTYPE, an entity or an external reference is refused
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -30,6 +31,8 @@ _ESCAPES: Final = str.maketrans(
         **{chr(code): f"&#x{code:x};" for code in range(0x20) if chr(code) not in "\t\n"},
     }
 )
+
+_NEEDS_ESCAPE: Final = re.compile(r"[&<>\"\x00-\x08\x0b-\x1f]").search
 
 
 def render(root: str, tree: Tree | str, namespace: str = NAMESPACE) -> bytes:
@@ -58,30 +61,28 @@ def _write_tree(parts: list[str], tree: Tree) -> None:
 
 
 def _write_element(parts: list[str], name: str, value: Leaf | Tree) -> None:
-    if value is None:
+    # A page of a listing has ten thousand elements: strings first, and most of them need no escape.
+    if isinstance(value, str):
+        parts.append(f"<{name}>{value.translate(_ESCAPES) if _NEEDS_ESCAPE(value) else value}</{name}>")
+    elif value is None:
         return
-    if isinstance(value, Mapping):
+    elif isinstance(value, (bool, int, datetime)):
+        parts.append(f"<{name}>{_text(value)}</{name}>")
+    else:
         parts.append(f"<{name}>")
         _write_tree(parts, value)
         parts.append(f"</{name}>")
-    else:
-        parts.append(f"<{name}>{_text(value).translate(_ESCAPES)}</{name}>")
 
 
-def _text(value: str | int | bool | datetime) -> str:
-    if isinstance(value, str):
-        return value
+def _text(value: int | bool | datetime) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, datetime):
-        return timestamp(value)
-    return str(value)
+    return timestamp(value) if isinstance(value, datetime) else str(value)
 
 
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds, cut and not rounded: it must not show a later second than the headers do."""
-    moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse(body: bytes, root: str) -> Tree:
