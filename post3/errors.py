@@ -179,6 +179,11 @@ class NotFound(S3Error, status=404):
 class OperationNotImplemented(S3Error, status=501, code="NotImplemented"):
     """A header or query you provided implies functionality that is not implemented"""
 
+    def __init__(self, **details: str) -> None:
+        # Many clients show the message alone.
+        told = ", ".join(details.values())
+        super().__init__(f"{type(self).__doc__}{told and ': '}{told}", headers=None, **details)
+
 
 class NotModified(S3Error, status=304):
     """Not Modified"""

@@ -22,9 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; the exit status."""
     parser = Parser(prog="post3", description="S3-compatible object storage that runs anywhere.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"post3 {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     server.add_serve(commands)
-    chosen = parser.parse_args(arguments)
-    run = chosen.run
+    chosen, unknown = parser.parse_known_args(arguments)
+    run = getattr(chosen, "run", None)
+    if unknown:
+        # Told by the command that does not know it, with its own help.
+        (chosen.parser if run else parser).error(f"unrecognized arguments: {' '.join(unknown)}")
+    if run is None:
+        parser.error(f"name a command: {', '.join(commands.choices)}")
     status: int = run(chosen)
     return status

@@ -35,7 +35,7 @@ def add_serve(commands: argparse._SubParsersAction[Any]) -> None:
     )
     for option in OPTIONS:
         _add_option(parser, option)
-    parser.set_defaults(run=serve)
+    parser.set_defaults(run=serve, parser=parser)
 
 
 def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:

@@ -112,7 +112,7 @@ def test_the_help_tells_every_flag_with_its_variable_and_default(tmp_path: Path)
         (["serve", "--back", "fs"], ["--back"]),
         (["serve", "--workers"], ["--workers"]),
         (["frob"], ["frob"]),
-        ([], ["COMMAND"]),
+        ([], ["name a command"]),
         (["serve", "--backend", "memory", "--workers", "2"], ["one worker"]),
         (["serve", "--backend", "memory", "--host", "192.0.2.1:0"], ["192.0.2.1", "--allow-anonymous"]),
         (["serve", "--backend", "memory", "--host", "nowhere.invalid", "--allow-anonymous"], ["nowhere.invalid"]),

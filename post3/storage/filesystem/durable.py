@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Iterator
 
-from post3.errors import OperationAborted
+from post3.errors import InternalError, OperationAborted
 
 
 class Disk:
@@ -81,25 +81,48 @@ class Disk:
                 self.sync(fd)
             finally:
                 os.close(fd)
-            try:
+            # The folder is open before anything changes: afterwards there may be no file handle left.
+            with self._folder(os.path.dirname(path)) as folder:
                 os.rename(name, path)
-            except FileNotFoundError:
-                self.make_folders(os.path.dirname(path))
-                os.rename(name, path)
+                self._sync_made(folder, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
-        self.sync_folder(os.path.dirname(path))
 
     def remove(self, path: str) -> bool:
         """Unlink a file durably; False when it was not there."""
         try:
-            os.unlink(path)
+            with self._folder(os.path.dirname(path), make=False) as folder:
+                os.unlink(path)
+                self._sync_made(folder, path)
         except FileNotFoundError:
             return False
-        self.sync_folder(os.path.dirname(path))
         return True
+
+    @contextlib.contextmanager
+    def _folder(self, path: str, *, make: bool = True) -> Iterator[int]:
+        """Hold a folder open, made where it lacks."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        try:
+            fd = os.open(path, flags)
+        except FileNotFoundError:
+            if not make:
+                raise
+            self.make_folders(path)
+            fd = os.open(path, flags)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _sync_made(self, folder: int, path: str) -> None:
+        """Sync a folder after its change, which can no longer be refused. Raises InternalError: it is made, but may not
+        survive."""
+        try:
+            self.sync(folder)
+        except OSError as error:
+            raise InternalError(f"{path} was changed, but a loss of power may undo that: {error}") from error
 
     def move(self, path: str, target: str) -> None:
         """Rename a folder into another place, durably in both."""

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 from post3.model.listing import ListQuery, Page, collapse
-from post3.model.object import ObjectVersion
+from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.storage.filesystem.sidecar import microseconds, moment
 
 logger = logging.getLogger("post3")
@@ -232,9 +232,7 @@ class Index:
             name = key.encode()
             removed = put.version_id if put is not None else gone
             if removed is not None:
-                db.execute(
-                    "DELETE FROM versions WHERE bucket = ? AND key = ? AND version_id = ?", (bucket, name, removed)
-                )
+                _forget(db, bucket, name, removed)
                 if put is not None:
                     _insert(db, bucket, [put])
                 _mark_current(db, bucket, name)
@@ -347,14 +345,22 @@ def _insert(db: sqlite3.Connection, bucket: str, versions: Sequence[ObjectVersio
     db.executemany(f"INSERT OR REPLACE INTO versions VALUES ({', '.join('?' * 15)})", rows)  # noqa: S608 - only question marks
 
 
+def _forget(db: sqlite3.Connection, bucket: str, key: bytes, version_id: str) -> None:
+    """Drop one version. An id that the store made tells its place in the key's order; null may be anywhere."""
+    if version_id == NULL_VERSION:
+        db.execute("DELETE FROM versions WHERE bucket = ? AND key = ? AND version_id = ?", (bucket, key, version_id))
+    else:
+        sequence = int(version_id[:16], 16)
+        db.execute("DELETE FROM versions WHERE bucket = ? AND key = ? AND sequence = ?", (bucket, key, sequence))
+
+
 def _mark_current(db: sqlite3.Connection, bucket: str, key: bytes) -> None:
-    """Let exactly the newest version of a key be current."""
-    newest = db.execute("SELECT max(sequence) FROM versions WHERE bucket = ? AND key = ?", (bucket, key)).fetchone()[0]
-    if newest is not None:
+    """Let exactly the newest version of a key be current: it, and the one before it, are all that may have changed."""
+    two = "SELECT sequence FROM versions WHERE bucket = ? AND key = ? ORDER BY sequence DESC LIMIT 2"
+    for place, (sequence,) in enumerate(db.execute(two, (bucket, key)).fetchall()):
         db.execute(
-            "UPDATE versions SET is_current = (sequence = ?) "
-            "WHERE bucket = ? AND key = ? AND (is_current OR sequence = ?)",
-            (newest, bucket, key, newest),
+            "UPDATE versions SET is_current = ? WHERE bucket = ? AND key = ? AND sequence = ?",
+            (place == 0, bucket, key, sequence),
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from post3.storage.filesystem.buckets import FOLDERS as BUCKET_FOLDERS
 from post3.storage.filesystem.durable import Disk, try_lock
 from post3.storage.filesystem.garbage import sweep_fresh
 from post3.storage.filesystem.journal import settle_pending
@@ -81,17 +82,20 @@ class Opening:
         boot = boot_id()
         self._refuse_other_machine(owner, boot)
         since: float | None = None
+        if not os.path.exists(f"{store.root}/index.sqlite"):
+            # A repair that is cut short begins anew, and wholly.
+            doubt(store)
         if self._open_index():
             since = 0.0
-            # Cut short, it begins anew.
-            doubt(store)
         elif owner and not owner.get("clean") and (owner.get("boot") != boot or not boot):
             # Power was lost: what SQLite had not brought to the disk is read from the sidecars again.
             since = max(0.0, read_mark(f"{store.root}/lock/mark") - MARGIN)
         if since is not None:
+            doubt(store)
             repair(store, since)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(doubtful(store))
+        make_folders(store)
         settle_everything(store)
         settle_pending(store)
         sweep_fresh(store.root)
@@ -247,6 +251,13 @@ def read_mark(path: str) -> float:
 def buckets(store: Store) -> list[str]:
     """The names of all buckets' folders."""
     return os.listdir(f"{store.root}/buckets")
+
+
+def make_folders(store: Store) -> None:
+    """Make the folders that a copy left out because they were empty."""
+    for bucket in buckets(store):
+        for name in BUCKET_FOLDERS:
+            os.makedirs(f"{store.root}/buckets/{bucket}/{name}", 0o700, exist_ok=True)
 
 
 def settle_everything(store: Store) -> None:
