@@ -34,6 +34,7 @@ from post3.storage.filesystem.parts import (
     complete_left,
     known_upload,
     part_names,
+    parts_of_version,
     read_part,
     read_parts,
     remove_tree,
@@ -184,7 +185,7 @@ class _Sweep:
                 owned.add(version.body.blob.id)
             elif version.parts:
                 complete_left(self._store, place, version)
-                owned.update(part.blob.id for part in read_parts(place.folder, version.content))
+                owned.update(part.blob.id for part in parts_of_version(place.folder, version))
         for folder in place.uploads():
             record = read_file(f"{folder}/{RECORD}")
             if record is not None and known_upload(self._store, place, record, self._bucket).version_id is None:

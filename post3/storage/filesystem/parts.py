@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from post3.errors import NoSuchUpload
+from post3.errors import InternalError, NoSuchUpload
 from post3.model.object import ObjectVersion, Part
 from post3.model.upload import Upload
 from post3.storage.filesystem.blobs import condemn, forgive
@@ -110,7 +110,11 @@ def write_parts(store: Store, place: KeyPlace, content: str, parts: Sequence[Par
 def _parse_parts(path: str, modified: int) -> tuple[Part, ...]:
     del modified  # it only tells one file from the next of that name
     content = read_file(path)
-    return tuple(load_part(document) for document in json.loads(content or b'{"parts": []}')["parts"])
+    try:
+        return tuple(load_part(document) for document in json.loads(content or b'{"parts": []}')["parts"])
+    except (ValueError, TypeError, KeyError) as error:
+        name = os.path.basename(path)
+        raise InternalError(f"The stored list {name} is damaged: {error}. Restore it from a backup.") from error
 
 
 def read_parts(folder: str, content: str) -> tuple[Part, ...]:
@@ -120,6 +124,14 @@ def read_parts(folder: str, content: str) -> tuple[Part, ...]:
         return _parse_parts(path, os.stat(path).st_mtime_ns)
     except FileNotFoundError:
         return ()
+
+
+def parts_of_version(folder: str, version: ObjectVersion) -> tuple[Part, ...]:
+    """The parts of an object. Raises InternalError unless all are known."""
+    parts = read_parts(folder, version.content)
+    if len(parts) != version.parts:
+        raise InternalError(f"The stored list {version.content}.parts is gone, or damaged. Restore it from a backup.")
+    return parts
 
 
 def remove_tree(path: str) -> None:

@@ -28,8 +28,8 @@ from post3.storage.filesystem.parts import (
     complete_left,
     part_file,
     part_names,
+    parts_of_version,
     read_part,
-    read_parts,
     read_upload,
     version_of_upload,
     write_parts,
@@ -115,7 +115,7 @@ class FilesystemUploads(FilesystemVersions):
         if owner.body is not None:
             parts: Sequence[Part] = (owner.body,)
         else:
-            parts = await self.store.run(read_parts, self.store.folder(bucket), owner.content)
+            parts = await self.store.run(parts_of_version, self.store.folder(bucket), owner)
         if start is not None or stop is not None:
             parts = _under(parts, start or 0, owner.size if stop is None else min(stop, owner.size))
         first = bisect_right(parts, after, key=lambda part: part.number)
