@@ -68,6 +68,8 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
 
     def check(host: str, port: int, workers: int) -> None:
         replace(settings, endpoint=Endpoint(host, port), workers=workers).check()
+        # Opened once before any worker is: what is wrong with the store is told once, and in one line.
+        asyncio.run(_open_once(create_backend(settings)))
 
     async def start() -> Answer:
         from post3.dispatch import Dispatcher  # noqa: PLC0415  # declares all operations
@@ -93,6 +95,14 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
         check=check,
         access_log=settings.access_log,
     )
+
+
+async def _open_once(backend: Backend) -> None:
+    try:
+        await backend.open()
+    except OSError as error:
+        raise ConfigError(str(error)) from error
+    await backend.close()
 
 
 def __getattr__(name: str) -> object:
