@@ -53,8 +53,10 @@ COLUMNS: Final = (
     "key, sequence, version_id, is_current, is_marker, modified, size, etag, owner, storage_class, checksums, "
     "checksum_type, content, revision"
 )
+# By its own index: else SQLite reads all the markers and older versions between the keys.
 LISTED: Final = f"""
-SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key >= ? AND key < ? AND is_current AND NOT is_marker
+SELECT {COLUMNS} FROM versions INDEXED BY listed
+WHERE bucket = ? AND key >= ? AND key < ? AND is_current AND NOT is_marker
 ORDER BY key LIMIT ?"""  # noqa: S608 - the columns are a constant
 # Newest first within a key, as the rows stand: SQLite sorts nothing, and reads no further than the limit wants.
 VERSIONS: Final = f"""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import socket
 import sqlite3
@@ -81,13 +80,28 @@ class Opening:
         store, owner = self._store, read_owner(self._owner)
         boot = boot_id()
         self._refuse_other_machine(owner, boot)
+        lost_power = bool(owner) and not owner.get("clean") and (owner.get("boot") != boot or not boot)
+        try:
+            self._bring_up(lost_power=lost_power)
+        except sqlite3.DatabaseError:
+            # Damage deep inside: the index has said so, and is made again.
+            store.index.close()
+            doubt(store)
+            self._bring_up(lost_power=lost_power)
+        settle_pending(store)
+        sweep_fresh(store.root)
+        self._write_owner(clean=False)
+
+    def _bring_up(self, *, lost_power: bool) -> None:
+        """Open the index, and have it show what the sidecars say."""
+        store = self._store
         since: float | None = None
         if not os.path.exists(f"{store.root}/index.sqlite"):
             # A repair that is cut short begins anew, and wholly.
             doubt(store)
         if self._open_index():
             since = 0.0
-        elif owner and not owner.get("clean") and (owner.get("boot") != boot or not boot):
+        elif lost_power:
             # Power was lost: what SQLite had not brought to the disk is read from the sidecars again.
             since = max(0.0, read_mark(f"{store.root}/lock/mark") - MARGIN)
         if since is not None:
@@ -97,9 +111,6 @@ class Opening:
                 os.unlink(doubtful(store))
         make_folders(store)
         settle_everything(store)
-        settle_pending(store)
-        sweep_fresh(store.root)
-        self._write_owner(clean=False)
 
     def _open_index(self) -> bool:
         """Open the index; tells whether it is empty. A damaged one is thrown away."""
@@ -118,7 +129,8 @@ class Opening:
         if not owner or owner.get("clean") or owner.get("boot") == boot:
             return
         age = time.time() - os.stat(self._owner).st_mtime
-        if 0 <= age < 6 * HEARTBEAT.total_seconds() and owner.get("host") != socket.gethostname():
+        named = "host" in owner and owner["host"] != socket.gethostname()
+        if 0 <= age < 6 * HEARTBEAT.total_seconds() and named:
             raise ValueError(
                 f"The data directory {self._store.root} is in use by another machine, {owner.get('host')}; stop post3 "
                 f"there first, or let several machines share a PostgreSQL database instead."
@@ -232,11 +244,14 @@ def boot_id() -> str:
 
 
 def read_owner(path: str) -> dict[str, object]:
-    """Who had the store open last; empty when nobody did, or when that was cut short."""
+    """Who had the store open last; empty when nobody did, and of no known start when nobody can tell."""
     try:
-        return read_document(path) or {}
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return {"boot": "unknown"}
+        document: object = read_document(path)
+    except ValueError:
+        document = ()
+    if document is None:
+        return {}
+    return document if isinstance(document, dict) else {"boot": "unknown"}
 
 
 def read_mark(path: str) -> float:
