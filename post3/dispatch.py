@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final
 
 from post3.auth.access import Admission
@@ -39,9 +40,11 @@ class Dispatcher:
         self._slow: set[asyncio.Future[Response]] = set()
 
     async def close(self) -> None:
-        """Wait for the work that goes on without its client."""
+        """Wait for the work that goes on without its client; what hangs is given up."""
         if self._slow:
-            await asyncio.wait(self._slow)
+            _, hanging = await asyncio.wait(self._slow, timeout=2 * PATIENCE)
+            for work in hanging:
+                work.cancel()
 
     async def handle(self, request: Request) -> Response:
         """The answer, whatever happens; never raises but for cancellation."""
@@ -101,10 +104,16 @@ class Dispatcher:
         The work goes on when the client goes away: what it asked for may be half done.
         Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
         """
-        work = asyncio.ensure_future(self._call(request, operation))
+        body = _Watched(request.body)
+        work = asyncio.ensure_future(self._call(replace(request, body=body), operation))
         self._slow.add(work)
         work.add_done_callback(self._ended)
-        done, _ = await asyncio.wait({work}, timeout=PATIENCE)
+        try:
+            done, _ = await asyncio.wait({work}, timeout=PATIENCE)
+        except asyncio.CancelledError:
+            if body.is_underway:
+                work.cancel()
+            raise
         if done:
             return work.result()
         return Response(200, {"content-type": "application/xml"}, self._while_waiting(request, work))
@@ -135,6 +144,25 @@ class Dispatcher:
     def _internal(request: Request, error: Exception) -> S3Error:
         logger.error("request %s (%s %s) failed", request.id, request.method, request.path, exc_info=error)
         return InternalError()
+
+
+class _Watched:
+    """A request's body that tells whether somebody is in the middle of it."""
+
+    def __init__(self, body: AsyncIterator[bytes]) -> None:
+        self._body = body
+        self.is_underway = False
+
+    def __aiter__(self) -> _Watched:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.is_underway = True
+        try:
+            return await anext(self._body)
+        except StopAsyncIteration:
+            self.is_underway = False
+            raise
 
 
 def check_expected_owner(request: Request, bucket: Bucket) -> None:

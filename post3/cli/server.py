@@ -65,7 +65,9 @@ def serve(arguments: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: os._exit(0))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
-        settings = Settings.load({name: value for name, value in vars(arguments).items() if name not in ("run", "parser")})
+        settings = Settings.load(
+            {name: value for name, value in vars(arguments).items() if name not in ("run", "parser")}
+        )
         settings.check()
         listening = listen(settings.endpoint, settings.workers)
     except ConfigError as error:

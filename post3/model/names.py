@@ -22,6 +22,17 @@ _RESERVED_PREFIXES: Final = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_SUFFIXES: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
 
+MAX_PART: Final = 10_000
+"""The highest number of a part."""
+
+
+def parse_part_number(text: str) -> int | None:
+    """A part number, from 1 to 10,000; None for what is none."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 5):
+        return None
+    return int(text) if 1 <= int(text) <= MAX_PART else None
+
+
 def check_bucket_name(name: str) -> None:
     """Raise InvalidBucketName for a name that a new bucket may not have."""
     wrong = (

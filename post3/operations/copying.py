@@ -19,7 +19,7 @@ from post3.operations.objects import (
     check_early,
     checksum_elements,
     of_one_body,
-    parse_part_number,
+    part_number,
     read,
 )
 from post3.operations.storing import give_owner, store
@@ -186,7 +186,7 @@ def _result(modified: datetime, etag: str, checksums: Mapping[str, str]) -> Tree
 @operation("PUT", "object", "partNumber", "uploadId", COPY_SOURCE, action="s3:PutObject", is_slow=True)
 async def upload_part_copy(call: Call) -> Response:
     """Make a part of another object's bytes, or of a range of them."""
-    number = parse_part_number(call.query["partNumber"])
+    number = part_number(call)
     upload = await open_upload(call)
     source = await source_of(call)
     start, stop = _copied_range(call, source.version)

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from post3.errors import MalformedXML, NoSuchKey, NoSuchVersion, S3Error
+from post3.errors import MalformedXML, NoSuchKey, NoSuchVersion, OperationNotImplemented, S3Error
 from post3.model.bucket import Bucket
 from post3.model.conditions import WriteConditions
 from post3.model.names import check_key, is_version_id
@@ -71,6 +71,8 @@ async def delete_object(call: Call) -> Response:
     """Delete; what is not there is deleted already."""
     check_key(call.key)
     conditions = write_conditions(call.headers)
+    if conditions.if_none_match:
+        raise OperationNotImplemented(Header="if-none-match")
     version_id = call.version_id
     deleted = await call.commit(lambda bucket: delete(call, bucket, call.key, version_id, conditions))
     headers = {}
@@ -104,7 +106,7 @@ def _parse_wanted(entry: Tree) -> Wanted:
         raise MalformedXML
     size, modified = text(entry, "Size"), text(entry, "LastModifiedTime")
     time = parse_http_date(modified)
-    if (size and not (size.isascii() and size.isdigit())) or (modified and time is None):
+    if (size and not (size.isascii() and size.isdigit() and len(size) <= 18)) or (modified and time is None):
         raise MalformedXML
     conditions = WriteConditions(
         if_match=parse_etags(text(entry, "ETag")), size=int(size) if size else None, modified=time

@@ -19,7 +19,7 @@ from post3.errors import (
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM
 from post3.model.conditions import WriteConditions
-from post3.model.names import check_key
+from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.ranges import ByteRange, runs
 from post3.model.tree import Tree
@@ -28,6 +28,7 @@ from post3.s3.call import Call
 from post3.s3.headers import (
     checksum_headers,
     content_range,
+    heeds_range,
     http_date,
     overrides,
     parse_range,
@@ -44,7 +45,6 @@ from post3.s3.router import operation
 
 SMALL: Final = 64 * 1024
 """Bytes of a body that are answered in one piece, with everything known before the status is sent."""
-MAX_PART_NUMBER: Final = 10_000
 
 
 @operation("PUT", "object")
@@ -164,7 +164,7 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
     """The answer without its body, and which bytes are its body."""
     headers = call.headers
     check_conditions(call, version)
-    wanted = parse_range(headers.get("range"))
+    wanted = parse_range(headers.get("range")) if heeds_range(headers, version.etag, version.modified) else None
     response = Response(headers=version_headers(version, shows_version=bool(call.bucket.versioning)))
     response.headers.update(overrides(call.query))
     start, stop = 0, version.size
@@ -204,22 +204,24 @@ def _matching(checksums: Mapping[str, str], wanted: Mapping[str, str]) -> dict[s
 
 
 async def _part(call: Call, version: ObjectVersion) -> Part:
-    number = parse_part_number(call.query["partNumber"])
+    number = part_number(call)
     parts = await call.backend.list_parts(call.bucket, version, after=number - 1, limit=1)
     if not parts or parts[0].number != number:
         raise InvalidPartNumber(ActualPartCount=version.parts or 1, PartNumberRequested=number)
     return parts[0]
 
 
-def parse_part_number(text: str) -> int:
-    """A part number, from 1 to 10,000. Raises InvalidArgument."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MAX_PART_NUMBER):
+def part_number(call: Call) -> int:
+    """The part that the query names. Raises InvalidArgument."""
+    text = call.query["partNumber"]
+    number = parse_part_number(text)
+    if number is None:
         raise InvalidArgument(
             "Part number must be an integer between 1 and 10000, inclusive",
             ArgumentName="partNumber",
             ArgumentValue=text,
         )
-    return int(text)
+    return number
 
 
 async def read(

@@ -92,6 +92,8 @@ def parse_claims(request: Request) -> Claims:
     if not _tells_of_object(request):
         check_announced(headers, trailer or next(iter(checksums), ""))
     sent_size = size = parse_size(headers, "content-length")
+    if not form and "x-amz-decoded-content-length" in headers:
+        raise InvalidRequest("x-amz-decoded-content-length needs an x-amz-content-sha256 that begins with STREAMING-.")
     if form:
         size = parse_size(headers, "x-amz-decoded-content-length")
         if size is None:

@@ -20,6 +20,7 @@ from post3.errors import (
     InvalidRequest,
     InvalidStorageClass,
     MetadataTooLarge,
+    OperationNotImplemented,
 )
 from post3.model.checksums import DIGEST_SIZES
 from post3.model.conditions import ReadConditions, WriteConditions
@@ -150,7 +151,13 @@ def read_conditions(headers: Mapping[str, str], prefix: str = "", now: datetime 
 
 
 def write_conditions(headers: Mapping[str, str]) -> WriteConditions:
-    """The conditions of a put, a copy's target, a completion or a delete. Raises InvalidArgument for a wrong one."""
+    """The conditions of a put, a copy's target, a completion or a delete. Raises InvalidArgument for a wrong one.
+
+    Raises OperationNotImplemented for those that S3 has for reads alone: ignored, they would let the write happen.
+    """
+    for name in ("if-modified-since", "if-unmodified-since"):
+        if name in headers:
+            raise OperationNotImplemented(Header=name)
     time = headers.get("x-amz-if-match-last-modified-time")
     modified = parse_http_date(time)
     if time is not None and modified is None:
@@ -165,6 +172,16 @@ def write_conditions(headers: Mapping[str, str]) -> WriteConditions:
         size=parse_size(headers, "x-amz-if-match-size"),
         modified=modified,
     )
+
+
+def heeds_range(headers: Mapping[str, str], etag: str, modified: datetime) -> bool:
+    """Whether the range asked for is of what is there now: If-Range names the very ETag or date (RFC 9110, 13.1.5)."""
+    value = headers.get("if-range")
+    if value is None:
+        return True
+    if value.startswith('"'):
+        return value.strip('"') == etag
+    return parse_http_date(value) == modified.replace(microsecond=0)
 
 
 def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Final
-from xml.etree.ElementTree import Element, ParseError
+from typing import Any, Final
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 from post3.errors import MalformedXML
 from post3.model.tree import Leaf, Tree
@@ -20,6 +20,13 @@ from post3.model.tree import Leaf, Tree
 DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 MAX_DEPTH: Final = 32
+"""Of elements below the root."""
+MAX_ELEMENTS: Final = 100_000
+"""Of one document: a completion of ten thousand parts has some eighty thousand."""
+MAX_QUOTES: Final = 100_000
+"""Of one document, around ETags; an attribute needs two, so this bounds them too."""
+FEED: Final = 65_536
+"""Bytes that are parsed before the bounds are looked at again."""
 
 _ESCAPES: Final = str.maketrans(
     {
@@ -91,23 +98,53 @@ def parse(body: bytes, root: str) -> Tree:
     Raises MalformedXML for what is no XML, is too deep, has a DOCTYPE, or has another root than asked for.
     """
     try:
-        element = fromstring(body, forbid_dtd=True)
+        element = _parse_bounded(body)
     except (ParseError, DefusedXmlException, ValueError, LookupError):
         raise MalformedXML from None
     if _local(element.tag) != root:
         raise MalformedXML(f"The document should be a {root}.")
-    tree = _tree(element, MAX_DEPTH)
+    tree = _tree(element)
     return tree if isinstance(tree, Mapping) else {}
 
 
-def _tree(element: Element, depth: int) -> str | Tree:
+def _parse_bounded(body: bytes) -> Element:
+    if body.count(b'"') + body.count(b"'") > MAX_QUOTES:
+        raise MalformedXML
+    parser = DefusedXMLParser(target=_Bounded(), forbid_dtd=True)
+    for start in range(0, len(body), FEED):
+        parser.feed(body[start : start + FEED])
+    root: Element = parser.close()
+    return root
+
+
+class _Bounded(TreeBuilder):
+    """Builds no more of a tree than any document of S3 has: too deep or too many ends before it takes memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = 0
+        self._elements = 0
+
+    def start(self, tag: Any, attrs: Any, /) -> Element:
+        """An element begins. Raises MalformedXML for one too many."""
+        self._depth += 1
+        self._elements += 1
+        if self._depth > MAX_DEPTH + 1 or self._elements > MAX_ELEMENTS:
+            raise MalformedXML
+        return super().start(tag, attrs)
+
+    def end(self, tag: Any, /) -> Element:
+        """An element ends."""
+        self._depth -= 1
+        return super().end(tag)
+
+
+def _tree(element: Element) -> str | Tree:
     if not len(element):
         return element.text or ""
-    if not depth:
-        raise MalformedXML
     found: dict[str, str | Tree | list[str | Tree]] = {}
     for child in element:
-        name, value = _local(child.tag), _tree(child, depth - 1)
+        name, value = _local(child.tag), _tree(child)
         before = found.get(name)
         if before is None:
             found[name] = value
@@ -123,7 +160,7 @@ def _local(tag: str) -> str:
 
 
 def each(tree: Tree, name: str) -> Iterator[Tree]:
-    """The child elements of this name, each as a tree, be there none, one or many. Raises MalformedXML for text."""
+    """The child elements of this name, each as a tree, be there none or many. Raises MalformedXML for text."""
     value = tree.get(name)
     if value is None:
         return

@@ -54,6 +54,9 @@ class Exchange:
             if stopping():
                 self._wire.stream.keep_alive = False
             await self._send(response)
+            if stopping():
+                # It began while the answer was on its way, and looked for idle connections too early.
+                self._wire.close_when_idle()
         except asyncio.CancelledError:
             # The client went away, or the server's patience is over. There is nobody to tell.
             self._wire.give_up()

@@ -37,7 +37,12 @@ class Head(SanicRequest):
         self._refuse_smuggling(headers, head)
         coding = headers.get("transfer-encoding")
         if coding is not None:
-            headers["transfer-encoding"] = coding.strip().lower()
+            headers["transfer-encoding"] = coding.strip(" \t").lower()
+            if version == "1.0":
+                raise BadRequest("HTTP/1.0 has no transfer codings.")
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()):
+            raise BadRequest("Content-Length must be digits.")
         # S3 overlooks what it does not know; Sanic would answer 417.
         if headers.get("expect", "100-continue").strip().lower() != "100-continue":
             del headers["expect"]

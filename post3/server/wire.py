@@ -11,6 +11,7 @@ The stage says what may still be said. It stays true throughout, as Sanic goes o
 from __future__ import annotations
 
 import asyncio
+import re
 import struct
 from array import array
 from contextlib import suppress
@@ -27,7 +28,12 @@ STALL: Final = 60.0
 MAX_DRAIN: Final = 1024 * 1024
 """Bytes of an unread body that are read and thrown away, so that the client sees the answer."""
 DRAIN_TIME: Final = 2.0
+FAIRNESS: Final = 256
+"""Reads of one body after which others have their turn."""
+MAX_CHUNK_LINE: Final = 64
+"""Bytes of a chunk's size, its extensions included."""
 
+_CHUNK_LINE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}[ \t]*(;[^\r\n]*)?")
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -75,11 +81,12 @@ class Stream(Protocol):
 class Wire:
     """A connection, for the time of one request."""
 
-    __slots__ = ("_connection", "stream")
+    __slots__ = ("_connection", "_reads", "stream")
 
     def __init__(self, stream: object) -> None:
         self.stream = cast(Stream, stream)
         self._connection = self.stream.protocol
+        self._reads = 0
 
     @property
     def _transport(self) -> Transport:
@@ -111,19 +118,36 @@ class Wire:
         Raises SanicException for a transfer coding that is wrong.
         """
         stream = self.stream
+        self._reads += 1
+        if not self._reads % FAIRNESS:
+            # Bytes that are there already come without a wait: others have their turn in between.
+            await asyncio.sleep(0)
         if stream.request_body is True and (stream.recv_buffer or not stream.request_bytes_left):
             return await stream.read()  # at once: no need of a timer
         async with asyncio.timeout(STALL):
             if stream.request_body == "chunked" and not stream.request_bytes_left and not stream.expecting_continue:
-                await self._check_end_of_chunk()
+                await self._check_chunk()
             return await stream.read()
 
-    async def _check_end_of_chunk(self) -> None:
-        """Raise BadRequest unless the chunk ends where it should, which Sanic takes for granted."""
-        while len(self.stream.recv_buffer) < 2:
+    async def _check_chunk(self) -> None:
+        """Raise BadRequest unless the last chunk ends where it should, and the next one's size is written as RFC 9112
+        (7.1) has it: Sanic takes the one for granted and reads the other as Python reads numbers.
+        """
+        received = self.stream.recv_buffer
+        while (end := received.find(b"\r\n", 2)) < 0:
+            if len(received) >= 2 and not received.startswith(b"\r\n"):
+                raise BadRequest("A chunk is longer than it says.")
+            if len(received) > MAX_CHUNK_LINE:
+                raise BadRequest("The size of a chunk takes too many characters.")
             await self._connection.receive_more()
-        if not self.stream.recv_buffer.startswith(b"\r\n"):
+        if not received.startswith(b"\r\n"):
             raise BadRequest("A chunk is longer than it says.")
+        if not _CHUNK_LINE.fullmatch(received, 2, end):
+            raise BadRequest("The size of a chunk is no hexadecimal number.")
+
+    def close_when_idle(self) -> None:
+        """Let the connection end after this request, though its answer said that it stays."""
+        self.stream.keep_alive = False
 
     async def write(self, data: bytes) -> None:
         """Write when the client has taken what was written before. Raises CancelledError when it is gone."""

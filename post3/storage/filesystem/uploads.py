@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
-from post3.errors import InvalidPart, NoSuchUpload, ServiceUnavailable
+from post3.errors import InvalidPart, NoSuchBucket, NoSuchUpload, ServiceUnavailable
 from post3.model.bucket import Bucket
 from post3.model.listing import ListQuery, Page, collapse
 from post3.model.object import Guard, ObjectVersion, Part, no_guard
@@ -63,7 +63,10 @@ class FilesystemUploads(FilesystemVersions):
     async def list_uploads(self, bucket: Bucket, query: ListQuery) -> Page[Upload]:
         """See Uploads. They are few, and read one by one."""
         self.store.check(bucket)
-        return await self.store.run(self._list_uploads, bucket, query)
+        try:
+            return await self.store.run(self._list_uploads, bucket, query)
+        except FileNotFoundError:
+            raise NoSuchBucket(BucketName=bucket.name) from None
 
     def _list_uploads(self, bucket: Bucket, query: ListQuery) -> Page[Upload]:
         folder = self.store.folder(bucket)
