@@ -229,7 +229,17 @@ def test_a_request_with_neither_length_nor_chunks_has_an_empty_body(connection: 
 
 
 @pytest.mark.parametrize(
-    "chunks", ["5\n12345\n0\nx-trailer: 1\n\n", "xyz\n12345\n0\n\n", "-5\n\n0\n\n", "5\n1234567890\n"]
+    "chunks",
+    [
+        "5\n12345\n0\nx-trailer: 1\n\n",
+        "xyz\n12345\n0\n\n",
+        "-5\n\n0\n\n",
+        "5\n1234567890\n",
+        "0x5\n12345\n0\n\n",
+        " 5\n12345\n0\n\n",
+        "\n5\n12345\n0\n\n",
+        "5;" + "x" * 100,
+    ],
 )
 def test_chunks_that_are_none_are_refused(connection: Connection, chunks: str) -> None:
     connection.send(f"PUT /read HTTP/1.1\ntransfer-encoding: chunked\n\n{chunks}")
