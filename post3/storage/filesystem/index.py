@@ -12,6 +12,7 @@ transaction.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import heapq
 import logging
 import os
@@ -93,6 +94,7 @@ class Index:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
+        self._turns = -1
 
     def open(self) -> bool:
         """Open or create it, and start its thread; tells whether it has to be filled from the sidecars.
@@ -113,6 +115,8 @@ class Index:
             connection.close()
             raise
         self._connection = connection
+        turns = f"{os.path.dirname(self._mark)}/index"
+        self._turns = os.open(turns, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._thread = threading.Thread(target=self._run, name="post3-index", daemon=True)
         self._thread.start()
         return not version
@@ -123,6 +127,7 @@ class Index:
             self._jobs.put(None)
             self._thread.join()
             self._thread = None
+            os.close(self._turns)
 
     def _run(self) -> None:
         connection = self._connection
@@ -175,9 +180,10 @@ class Index:
     def _write(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
         """Do jobs in one transaction; when one of them fails, each in one of its own: none suffers for another."""
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            results = [job.work(connection) for job in jobs]
-            connection.execute("COMMIT")
+            with self._turn():
+                connection.execute("BEGIN IMMEDIATE")
+                results = [job.work(connection) for job in jobs]
+                connection.execute("COMMIT")
         except BaseException as error:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -191,6 +197,15 @@ class Index:
         else:
             for job, result in zip(jobs, results, strict=True):
                 job.done.set_result(result)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for other processes in the kernel's queue: SQLite itself sleeps, up to a tenth of a second a time."""
+        fcntl.flock(self._turns, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._turns, fcntl.LOCK_UN)
 
     def _doubt(self, error: BaseException) -> None:
         """Have the index made again at the next start when SQLite finds its file damaged."""
@@ -395,9 +410,11 @@ class _Scan:
         if query.skipped_prefix is not None:
             start = query.skipped_prefix.encode() + END
         elif query.after.encode() >= start:
+            key = query.after.encode()
             if query.all_versions and query.after_sequence:
-                yield from self._rest_of_key(query.after.encode(), query.after_sequence)
-            start = query.after.encode() + b"\0"
+                yield from self._rest_of_key(key, query.after_sequence)
+            # Of current versions there is one a key: `collapse` sees whether it was given.
+            start = key if query.after_sequence and not query.all_versions else key + b"\0"
         yield from self._from(start)
 
     def _rest_of_key(self, key: bytes, sequence: int) -> Iterator[ObjectVersion]:
