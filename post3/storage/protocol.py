@@ -7,12 +7,13 @@ versions called `null`.
 What holds for every method:
 
 - A method that returns has made its change durable: it survives the loss of power (unless the store was told to relax).
-- A method that raises or is cancelled has changed nothing that anybody can see. Bytes left behind stand in the ledger
-  of bytes that nothing owns, and are collected after the grace period.
+- A method that raises or is cancelled has changed nothing that anybody can see: a change that has begun when its caller
+  is cancelled is finished, and answered. Bytes left behind stand in the ledger of bytes that nothing owns, and are
+  collected after the grace period.
 - A reader sees the old record or the new one, whole.
-- Methods below Buckets take the `Bucket` as it was loaded. When the bucket has changed since (its `revision`), they
-  raise StaleBucket and change nothing, so that no configuration takes effect late; when it is gone, NoSuchBucket. The
-  caller loads it and tries again.
+- delete_bucket and all methods below Buckets take the `Bucket` as it was loaded. When the bucket has changed since (its
+  `revision`), they raise StaleBucket and change nothing, so that no configuration takes effect late; when it is gone,
+  NoSuchBucket. The caller loads it and tries again. read_blob and discard_blob alone do not look: who reads goes on.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Collected:
     size: int = 0
     """Bytes."""
     uploads: int = 0
-    """Uploads that nobody finished, and completed ones whose memory is no longer needed."""
+    """Completed uploads whose memory is no longer needed."""
 
 
 class Buckets(Protocol):
