@@ -485,3 +485,15 @@ async def test_a_list_of_common_prefixes_sees_unsettled_keys_too(tmp_path: Path)
         backend.store.index.intend(bucket.id, "b/1", "dead")
         page = await backend.list_versions(bucket, ListQuery(delimiter="/"))
         assert CommonPrefix("b/") in page.entries
+
+
+def test_nobody_else_may_read_the_index(tmp_path: Path) -> None:
+    opened = Opened(tmp_path)
+    assert opened.index.open()
+    opened.index.fill("bucket", [])
+    try:
+        files = list(tmp_path.glob("**/index.sqlite*"))
+        assert files
+        assert [path.stat().st_mode & 0o077 for path in files] == [0] * len(files)
+    finally:
+        opened.index.close()

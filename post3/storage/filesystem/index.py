@@ -101,6 +101,8 @@ class Index:
 
         Raises sqlite3.DatabaseError for a file that is no index.
         """
+        # Keys are nobody else's to read: SQLite would make the file, and those beside it, for everyone.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=30)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
