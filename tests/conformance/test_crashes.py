@@ -35,6 +35,7 @@ from post3.model.record import Entry, Record
 from post3.model.upload import Upload
 from post3.storage.filesystem.backend import FilesystemBackend
 from tests.conftest import (
+    AT_ONCE,
     KIB,
     MIB,
     collect_all,
@@ -197,6 +198,8 @@ class Case:
     made: tuple[type[S3Error], ...] = ()
     repeats: bool = True
     """Made twice is the same as made once."""
+    tells: bool = False
+    """It writes to the journal."""
     from_open: bool = False
     """Opening the store is part of it."""
 
@@ -252,6 +255,11 @@ async def uploading(backend: FilesystemBackend) -> None:
     upload = await create_upload(backend, bucket, "key")
     for number, data in ((1, OLD), (2, b"small"), (3, PART)):
         await put_part(backend, bucket, upload, number, data)
+
+
+async def with_new(backend: FilesystemBackend) -> None:
+    await plain(backend)
+    await put(backend, await _bucket(backend), "new", b"old")
 
 
 async def the_upload(backend: FilesystemBackend) -> Upload:
@@ -318,9 +326,16 @@ async def _delete_newest(backend: FilesystemBackend) -> None:
     await backend.delete_version(bucket, "key", newest.version_id)
 
 
-@case("put with a journal", plain, repeats=False)
+@case("put with a journal", plain, repeats=False, tells=True)
+@case("replace with a journal", with_new, tells=True)
 async def _put_journal(backend: FilesystemBackend) -> None:
     await put(backend, await _bucket(backend), "new", INLINE, journal=[Entry("told", {"key": "new"})])
+
+
+@case("delete with a journal", plain, tells=True)
+async def _delete_journal(backend: FilesystemBackend) -> None:
+    entries = [Entry("told", {"key": "key"})]
+    await backend.delete_version(await _bucket(backend), "key", NULL_VERSION, journal=entries)
 
 
 @case("create an upload", plain, repeats=False)
@@ -397,7 +412,20 @@ async def without_index(backend: FilesystemBackend) -> None:
     os.unlink(f"{backend.store.root}/index.sqlite")
 
 
+async def with_damaged_index(backend: FilesystemBackend) -> None:
+    await without_index(backend)
+    with open(f"{backend.store.root}/index.sqlite", "wb") as file:  # noqa: ASYNC230 - a small file of a test
+        file.write(b"no index" * 1000)
+
+
+async def with_empty_index(backend: FilesystemBackend) -> None:
+    await with_damaged_index(backend)
+    os.truncate(f"{backend.store.root}/index.sqlite", 0)
+
+
 @case("make the index again", without_index, from_open=True)
+@case("make a damaged index again", with_damaged_index, from_open=True)
+@case("fill an empty index", with_empty_index, from_open=True)
 async def _open_without_index(_backend: FilesystemBackend) -> None:
     pass
 
@@ -506,6 +534,8 @@ async def check_death(backend: FilesystemBackend, name: str, before: object) -> 
     await collect_all(backend)
     assert await sight(backend) == seen, "the collector took what was owned"
     assert not await left_over(backend)
+    told = await backend.take("told", 10, AT_ONCE)
+    assert len(told) == int(CASES[name].tells and seen != before), "the journal tells what is not so"
     try:
         await CASES[name].act(backend)
     except CASES[name].made:

@@ -42,7 +42,8 @@ queries = st.builds(
     after_sequence=st.integers(0, 7),
     limit=st.integers(0, 6),
     all_versions=st.booleans(),
-)
+).map(lambda query: query if query.all_versions else replace(query, after_sequence=0))
+"""What can be asked: only a list of versions goes on within a key."""
 
 
 @st.composite

@@ -35,7 +35,7 @@ VERSION: Final = 1
 MAX_BATCH: Final = 256
 CHECKPOINT_SECONDS: Final = 30.0
 ROWS: Final = 256
-"""Rows read at a time; doubled while a page goes on."""
+"""Rows read at first where prefixes may hide keys; doubled while a page goes on."""
 MAX_ROWS: Final = 2048
 
 SCHEMA: Final = """
@@ -50,6 +50,7 @@ CREATE INDEX listed ON versions (bucket, key) WHERE is_current AND NOT is_marker
 CREATE TABLE intents (bucket TEXT NOT NULL, key BLOB NOT NULL, token TEXT NOT NULL, PRIMARY KEY (bucket, key, token))
 WITHOUT ROWID;
 """
+ANEW: Final = "DROP TABLE IF EXISTS versions; DROP TABLE IF EXISTS intents;"
 COLUMNS: Final = (
     "key, sequence, version_id, is_current, is_marker, modified, size, etag, owner, storage_class, checksums, "
     "checksum_type, content, revision"
@@ -112,7 +113,7 @@ class Index:
             if version not in (0, VERSION):
                 raise sqlite3.DatabaseError(f"index of version {version}")
             if not version:
-                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+                connection.executescript(f"BEGIN IMMEDIATE; {ANEW} {SCHEMA} COMMIT;")
         except sqlite3.DatabaseError:
             connection.close()
             raise
@@ -122,6 +123,10 @@ class Index:
         self._thread = threading.Thread(target=self._run, name="post3-index", daemon=True)
         self._thread.start()
         return not version
+
+    def filled(self) -> None:
+        """Note that it shows what the sidecars say; before that, the next start fills it anew."""
+        self.submit(lambda db: db.execute(f"PRAGMA user_version = {VERSION}") and None, writes=True).result()
 
     def close(self) -> None:
         """Finish what is queued, bring it to the disk, and end the thread."""
@@ -431,7 +436,8 @@ class _Scan:
             after = version.modified
 
     def _from(self, start: bytes) -> Iterator[ObjectVersion]:
-        rows = ROWS
+        # Without prefixes that hide keys, as many as the page shows.
+        rows = ROWS if self._query.delimiter else min(self._query.limit + 1, MAX_ROWS)
         while True:
             found = self._rows(start, rows)
             seek: bytes | None = None

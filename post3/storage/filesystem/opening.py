@@ -96,17 +96,16 @@ class Opening:
         """Open the index, and have it show what the sidecars say."""
         store = self._store
         since: float | None = None
-        if not os.path.exists(f"{store.root}/index.sqlite"):
-            # A repair that is cut short begins anew, and wholly.
-            doubt(store)
         if self._open_index():
             since = 0.0
         elif lost_power:
             # Power was lost: what SQLite had not brought to the disk is read from the sidecars again.
             since = max(0.0, read_mark(f"{store.root}/lock/mark") - MARGIN)
         if since is not None:
+            # A repair that is cut short begins anew, and wholly: the mark may have moved on.
             doubt(store)
             repair(store, since)
+            store.index.filled()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(doubtful(store))
         make_folders(store)
