@@ -130,6 +130,12 @@ class _Connection(sqlite3.Connection):
             os._exit(CUT)
         return super().execute(sql, *args)
 
+    def executescript(self, sql: str) -> sqlite3.Cursor:
+        done = super().executescript(sql)
+        if self._cut.step():
+            os._exit(CUT)
+        return done
+
 
 def run_cut(root: str, name: str, step: int) -> NoReturn:
     """Make a change, and die at its step, or at its end."""
