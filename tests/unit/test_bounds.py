@@ -20,7 +20,9 @@ def test_a_part_has_a_number_from_one_to_ten_thousand(text: str, number: int) ->
     assert parse_part_number(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "10001", "00000199999", "1" + "0" * 5000, "\uff11", "1.0", "1e3", " 1"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "10001", "00000199999", "1" + "0" * 5000, "\uff11", "1.0", "1e3", " 1"]
+)
 def test_no_other_number_is_a_parts(text: str) -> None:
     assert parse_part_number(text) is None
 
