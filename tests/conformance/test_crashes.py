@@ -595,7 +595,7 @@ class Event:
 
 
 class Diary:
-    """What is done to a store's files and folders, in order, but for what need not last: locks, its own folder."""
+    """What is done to a store's files and folders, in order, but for the making of what need not last."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
         self.events: list[Event] = []
@@ -626,7 +626,7 @@ class Diary:
 
     def _add(self, what: str, path: str, target: str = "") -> None:
         own = os.path.dirname(path) == f"{self._root}new"
-        if what != "make" or not (own or path.startswith(f"{self._root}lock/")):
+        if what != "make" or not (own or path.startswith((f"{self._root}lock/", f"{self._root}index.sqlite"))):
             self.events.append(Event(what, path, target))
 
     def find(self, what: str, path: str, after: int = -1) -> int:
