@@ -140,16 +140,23 @@ def work(
     own = listening[number]
     _close([one for one in listening if one is not own])
     own.setblocking(False)
-    stop = asyncio.Event()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        loop = runner.get_loop()
-        for one in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(one, stop.set)
-        if parent is not None:
-            # Ctrl-C reaches all processes of a terminal; the parent says when to stop.
-            loop.add_signal_handler(signal.SIGINT, lambda: None)
-            loop.add_reader(parent, _orphaned, loop, parent, stop)
-        return runner.run(_work(settings, own, ready, stop))
+        return runner.run(_work(settings, own, ready, parent))
+
+
+def _heed_signals(parent: int | None) -> asyncio.Event:
+    """What is set by SIGTERM, by SIGINT, and by the end of the parent; called by a loop that runs.
+
+    uvloop forgets a signal that comes between add_signal_handler and its first turn.
+    """
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(one, stop.set)
+    if parent is not None:
+        # Ctrl-C reaches all processes of a terminal; the parent says when to stop.
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        loop.add_reader(parent, _orphaned, loop, parent, stop)
+    return stop
 
 
 def _orphaned(loop: AbstractEventLoop, parent: int, stop: asyncio.Event) -> None:
@@ -157,7 +164,8 @@ def _orphaned(loop: AbstractEventLoop, parent: int, stop: asyncio.Event) -> None
     stop.set()
 
 
-async def _work(settings: Settings, listening: socket.socket, ready: Callable[[], None], stop: asyncio.Event) -> str:
+async def _work(settings: Settings, listening: socket.socket, ready: Callable[[], None], parent: int | None) -> str:
+    stop = _heed_signals(parent)
     from post3.app import create_app  # noqa: PLC0415
     from post3.server import serve as serve_on  # noqa: PLC0415
 
