@@ -14,6 +14,6 @@ def __getattr__(name: str) -> object:
     """Import the server only when it is asked for."""
     if name != "create_app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from post3.app import create_app  # noqa: PLC0415
+    from post3.app import create_app  # noqa: PLC0415  # Sanic is slow to import, and many want less
 
     return create_app

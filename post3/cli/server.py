@@ -166,6 +166,7 @@ def _orphaned(loop: AbstractEventLoop, parent: int, stop: asyncio.Event) -> None
 
 async def _work(settings: Settings, listening: socket.socket, ready: Callable[[], None], parent: int | None) -> str:
     stop = _heed_signals(parent)
+    # Late: --help and wrong options need no Sanic, and a signal ends the wait for it.
     from post3.app import create_app  # noqa: PLC0415
     from post3.server import serve as serve_on  # noqa: PLC0415
 
@@ -181,7 +182,7 @@ async def _work(settings: Settings, listening: socket.socket, ready: Callable[[]
 
 def _loop_factory() -> Callable[[], AbstractEventLoop] | None:
     try:
-        import uvloop  # noqa: PLC0415
+        import uvloop  # noqa: PLC0415  # not on every system
     except ImportError:
         return None
     factory: Callable[[], AbstractEventLoop] = uvloop.new_event_loop

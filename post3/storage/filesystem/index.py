@@ -62,9 +62,9 @@ WHERE bucket = ? AND key >= ? AND key < ? AND is_current AND NOT is_marker
 ORDER BY key LIMIT ?"""  # noqa: S608 - the columns are a constant
 # Newest first within a key, as the rows stand: SQLite sorts nothing, and reads no further than the limit wants.
 VERSIONS: Final = f"""
-SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key, sequence DESC LIMIT ?"""  # noqa: S608
+SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key, sequence DESC LIMIT ?"""  # noqa: S608 - the same
 OLDER: Final = f"""
-SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?"""  # noqa: S608
+SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?"""  # noqa: S608 - the same
 NEXT_NEWER: Final = (
     "SELECT modified FROM versions WHERE bucket = ? AND key = ? AND sequence > ? ORDER BY sequence LIMIT 1"
 )
