@@ -33,7 +33,6 @@ def create_backend(settings: Settings) -> Backend:
 
         return FilesystemBackend(
             settings.data_dir,
-            gc_grace=settings.gc_grace,
             durable=settings.durable,
             allow_network_disk=settings.allow_network_disk,
         )

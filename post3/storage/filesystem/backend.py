@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from datetime import timedelta
 from pathlib import Path
 
 from post3.storage.filesystem.blobs import FilesystemBlobs
@@ -24,12 +23,11 @@ class FilesystemBackend(FilesystemBuckets, FilesystemBlobs, FilesystemGarbage, F
         self,
         root: Path,
         *,
-        gc_grace: timedelta = timedelta(hours=1),
         durable: bool = True,
         allow_network_disk: bool = False,
     ) -> None:
-        """`gc_grace` is how long unowned bytes stay; a power cut may lose answered changes if not `durable`."""
-        self.store = Store(os.path.abspath(root), durable=durable, gc_grace=gc_grace)
+        """A power cut may lose answered changes if not `durable`."""
+        self.store = Store(os.path.abspath(root), durable=durable)
         self._opening = Opening(self.store, allow_network_disk=allow_network_disk)
         self._heart: asyncio.Task[None] | None = None
 

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final, ParamSpec, TypeVar
 
 from post3.errors import InternalError, NoSuchBucket, ServiceUnavailable, StaleBucket
@@ -53,9 +52,8 @@ class _Met:
 class Store:
     """One directory, as one process uses it."""
 
-    def __init__(self, root: str, *, durable: bool, gc_grace: timedelta) -> None:
+    def __init__(self, root: str, *, durable: bool) -> None:
         self.root = root
-        self.gc_grace = gc_grace
         self.disk = Disk(f"{root}/new/{secrets.token_hex(8)}", durable=durable)
         self.locks = Locks(f"{root}/lock")
         self.index = Index(f"{root}/index.sqlite", f"{root}/lock/mark", self.versions_by_id, durable=durable)
