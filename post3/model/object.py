@@ -45,6 +45,12 @@ class Part:
     start: int = 0
     """Offset in the object, once it has one."""
 
+    def is_under(self, start: int | None, stop: int | None) -> bool:
+        """Whether it has any of the object's bytes from start to stop; always, when none are named."""
+        if start is None and stop is None:
+            return True
+        return (stop is None or self.start < stop) and (start or 0) < self.start + self.size
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:

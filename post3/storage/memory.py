@@ -349,7 +349,7 @@ class MemoryBackend(Backend):
         if isinstance(owner, Upload):
             parts = list(self._parts[held.open_upload(owner).content].values())
         else:
-            parts = [part for part in self._parts_of(owner) if _is_under(part, start, stop)]
+            parts = [part for part in self._parts_of(owner) if part.is_under(start, stop)]
         return sorted((part for part in parts if part.number > after), key=lambda part: part.number)[:limit]
 
     async def finish_upload(
@@ -483,13 +483,6 @@ def _one_after_another(parts: Iterable[Part]) -> dict[int, Part]:
         placed[part.number] = replace(part, start=start)
         start += part.size
     return placed
-
-
-def _is_under(part: Part, start: int | None, stop: int | None) -> bool:
-    """Whether the part has any of the bytes; every part, when none are named."""
-    if start is None and stop is None:
-        return True
-    return (stop is None or part.start < stop) and (start or 0) < part.start + part.size
 
 
 def _new_id() -> str:

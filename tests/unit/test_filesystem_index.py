@@ -22,11 +22,11 @@ from post3.errors import NoSuchKey
 from post3.model.bucket import Bucket
 from post3.model.listing import CommonPrefix, ListQuery, Page, collapse
 from post3.model.object import NULL_VERSION, ObjectVersion
+from post3.storage.documents import moment
 from post3.storage.filesystem import index as index_module
 from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.filesystem.index import Index
 from post3.storage.filesystem.layout import key_place, key_stripe
-from post3.storage.filesystem.sidecar import moment
 from tests.conftest import create_bucket, get, keys, put, put_in_parts, put_marker, set_versioning
 
 Truths = dict[tuple[str, str], list[ObjectVersion]]

@@ -27,7 +27,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from post3.model.listing import ListQuery, Page, collapse
 from post3.model.object import NULL_VERSION, ObjectVersion
-from post3.storage.filesystem.sidecar import microseconds, moment
+from post3.storage.documents import microseconds, moment
 
 logger = logging.getLogger("post3")
 T = TypeVar("T")

@@ -19,8 +19,9 @@ from typing import Any
 from post3.model.bucket import Bucket
 from post3.model.object import ObjectVersion
 from post3.model.record import Entry
+from post3.storage.documents import load_tree, moment
 from post3.storage.filesystem.layout import KeyPlace, bucket_stripe, escape, key_place, key_stripe
-from post3.storage.filesystem.sidecar import dump, load_tree, moment, read_document, read_version
+from post3.storage.filesystem.sidecar import dump, read_document, read_version
 from post3.storage.filesystem.store import Store
 
 PENDING = ".pending"

@@ -8,9 +8,10 @@ from typing import Any
 
 from post3.errors import NoSuchRecord
 from post3.model.record import Record
+from post3.storage.documents import load_tree, microseconds, moment
 from post3.storage.filesystem.journal import FilesystemJournal
 from post3.storage.filesystem.layout import escape
-from post3.storage.filesystem.sidecar import dump, load_tree, microseconds, moment, read_document
+from post3.storage.filesystem.sidecar import dump, read_document
 from post3.storage.filesystem.store import Store
 from post3.storage.protocol import Change
 

@@ -6,53 +6,18 @@ import base64
 import json
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from post3.errors import InternalError
 from post3.model.bucket import Bucket
 from post3.model.object import Blob, Block, ObjectVersion, Part
 from post3.model.upload import Upload
-
-Document = dict[str, Any]
-TIME: Final = "~time"
-"""Marks a time in a tree; no XML element has such a name."""
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def microseconds(moment: datetime) -> int:
-    """A moment as whole microseconds since 1970: exact, as a float is not."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
-
-
-def moment(value: int) -> datetime:
-    """The moment so many microseconds after 1970."""
-    return EPOCH + timedelta(microseconds=value)
+from post3.storage.documents import Document, load_tree, microseconds, moment, to_json
 
 
 def dump(document: Mapping[str, Any]) -> bytes:
-    """One line; escaped to ASCII, so that header bytes which are no UTF-8 survive as they came."""
-    return json.dumps(document, separators=(",", ":"), default=_dump_leaf).encode("ascii") + b"\n"
-
-
-def _dump_leaf(value: object) -> object:
-    """What JSON has no form for: a time, as a tree may hold it."""
-    if isinstance(value, datetime):
-        return {TIME: value.isoformat()}
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{value!r} cannot be kept in a document")
-
-
-def load_tree(value: Any) -> Any:
-    """A tree out of a document, with its times."""
-    if isinstance(value, dict):
-        if value.keys() == {TIME}:
-            return datetime.fromisoformat(value[TIME])
-        return {name: load_tree(child) for name, child in value.items()}
-    if isinstance(value, list):
-        return [load_tree(child) for child in value]
-    return value
+    """One line."""
+    return to_json(document).encode("ascii") + b"\n"
 
 
 def read_file(path: str) -> bytes | None:

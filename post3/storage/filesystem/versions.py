@@ -15,11 +15,12 @@ from post3.model.bucket import Bucket
 from post3.model.listing import ListQuery, Page
 from post3.model.object import NEW_VERSION, NULL_VERSION, Guard, ObjectVersion, no_guard
 from post3.model.record import Entry
+from post3.storage.documents import moment
 from post3.storage.filesystem.blobs import condemn, forgive
 from post3.storage.filesystem.journal import FilesystemJournal
 from post3.storage.filesystem.layout import KeyPlace, ledger_file
 from post3.storage.filesystem.parts import complete_left
-from post3.storage.filesystem.sidecar import dump_version, moment, read_version
+from post3.storage.filesystem.sidecar import dump_version, read_version
 from post3.storage.protocol import Change
 
 

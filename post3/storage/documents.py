@@ -1,0 +1,48 @@
+"""Documents: what a record is as JSON, exact and whatever its bytes are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+Document = dict[str, Any]
+TIME: Final = "~time"
+"""Marks a time in a tree; no XML element has such a name."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(moment: datetime) -> int:
+    """A moment as whole microseconds since 1970: exact, as a float is not."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def moment(value: int) -> datetime:
+    """The moment so many microseconds after 1970."""
+    return EPOCH + timedelta(microseconds=value)
+
+
+def to_json(document: Mapping[str, Any]) -> str:
+    """One line; escaped to ASCII, so that header bytes which are no UTF-8 survive as they came."""
+    return json.dumps(document, separators=(",", ":"), default=_dump_leaf)
+
+
+def _dump_leaf(value: object) -> object:
+    """What JSON has no form for: a time, as a tree may hold it."""
+    if isinstance(value, datetime):
+        return {TIME: value.isoformat()}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{value!r} cannot be kept in a document")
+
+
+def load_tree(value: Any) -> Any:
+    """A tree out of a document, with its times."""
+    if isinstance(value, dict):
+        if value.keys() == {TIME}:
+            return datetime.fromisoformat(value[TIME])
+        return {name: load_tree(child) for name, child in value.items()}
+    if isinstance(value, list):
+        return [load_tree(child) for child in value]
+    return value
