@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -22,6 +23,7 @@ from post3.model.upload import Upload, upload_id_at
 from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.memory import MemoryBackend
 from post3.storage.protocol import Backend, Collected
+from tests.databases import postgres_backend
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -30,12 +32,15 @@ LONG_AGO: Final = datetime(2001, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
 AT_ONCE: Final = timedelta(0)
 
 
-STORES: Final = ("memory", "filesystem")
+_uploads: Final = count(1000)
+STORES: Final = ("memory", "filesystem", "postgres")
 
 
 def make_backend(store: str, root: Path) -> Backend:
     """A store of that name, empty, not yet open; what it promises about power cuts is tested elsewhere."""
-    return MemoryBackend() if store == "memory" else FilesystemBackend(root / "store", durable=False)
+    if store == "memory":
+        return MemoryBackend()
+    return postgres_backend() if store == "postgres" else FilesystemBackend(root / "store", durable=False)
 
 
 @pytest.fixture(params=STORES)
@@ -173,7 +178,9 @@ def facts(version: ObjectVersion) -> ObjectVersion:
 # Uploads
 
 
-async def create_upload(backend: Backend, bucket: Bucket, key: str, number: int = 1, **fields: Any) -> Upload:
+async def create_upload(backend: Backend, bucket: Bucket, key: str, number: int | None = None, **fields: Any) -> Upload:
+    """An upload whose id sorts by the number; by default, behind those made before."""
+    number = next(_uploads) if number is None else number
     upload = Upload(bucket.name, key, upload_id_at(number, f"{number:016x}"), LONG_AGO, "bob")
     return await backend.create_upload(bucket, replace(upload, **fields))
 

@@ -46,7 +46,8 @@ SIZES: Final = (
     *(0, 1, 2, 100, 16 * KIB - 1, 16 * KIB, 16 * KIB + 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 128 * KIB),
     *(MIB - 1, MIB, MIB + 1, MIB + 64 * KIB, 2 * MIB, 3 * MIB - 1, 3 * MIB + 777),
 )
-LARGE: Final = 100 * KIB
+LARGE: Final = MIB + 100 * KIB
+"""More than any store keeps in memory."""
 """Too large to stay with its owner, in any store."""
 GRACE: Final = timedelta(hours=1)
 

@@ -20,6 +20,7 @@ from post3.storage.protocol import Backend
 from tests.conftest import (
     KIB,
     LONG_AGO,
+    MIB,
     a_bucket,
     a_version,
     collect_all,
@@ -233,7 +234,7 @@ Call: TypeAlias = Callable[[Backend, Bucket, Upload, Part], Awaitable[object]]
 
 CALLS: dict[str, Call] = {
     "delete_bucket": lambda store, bucket, upload, part: store.delete_bucket(bucket),
-    "write_blob": lambda store, bucket, upload, part: write(store, bucket, b"data"),
+    "write_blob": lambda store, bucket, upload, part: write(store, bucket, some_bytes(MIB + 1)),
     "copy_blob": lambda store, bucket, upload, part: store.copy_blob(bucket, part.blob, bucket, "key"),
     "put_version": lambda store, bucket, upload, part: store.put_version(bucket, a_version(bucket, "new", body=part)),
     "put_version, a marker": lambda store, bucket, upload, part: put_marker(store, bucket, "key"),

@@ -258,7 +258,7 @@ async def uploading(backend: FilesystemBackend) -> None:
     """An object, and an upload that would replace it: a large part, a small one, and one that will not be chosen."""
     await plain(backend)
     bucket = await _bucket(backend)
-    upload = await create_upload(backend, bucket, "key")
+    upload = await create_upload(backend, bucket, "key", 1)
     for number, data in ((1, OLD), (2, b"small"), (3, PART)):
         await put_part(backend, bucket, upload, number, data)
 
@@ -275,7 +275,7 @@ async def the_upload(backend: FilesystemBackend) -> Upload:
 async def empty_bucket(backend: FilesystemBackend) -> None:
     """A bucket that holds no objects, but an upload."""
     bucket = await create_bucket(backend, "bucket")
-    await put_part(backend, bucket, await create_upload(backend, bucket, "key"), 1, PART)
+    await put_part(backend, bucket, await create_upload(backend, bucket, "key", 1), 1, PART)
 
 
 @case("put inline", plain)

@@ -36,6 +36,7 @@ from post3.storage.protocol import Backend
 from tests.conftest import (
     AT_ONCE,
     KIB,
+    MIB,
     STORES,
     a_bucket,
     a_version,
@@ -58,7 +59,7 @@ MISSING: Final = "0" * 32
 
 buckets = st.sampled_from(["one", "two"])
 keys = st.sampled_from(["a", "a/", "a/b", "a/b/c", "é"])
-datas = st.tuples(st.sampled_from([0, 1, 16 * KIB, 16 * KIB + 1, 70 * KIB]), st.integers(0, 2))
+datas = st.tuples(st.sampled_from([0, 1, 16 * KIB, MIB + 1, MIB + 70 * KIB]), st.integers(0, 2))
 """Size and seed: short to tell."""
 numbers = st.integers(1, 4)
 metadatas = st.dictionaries(st.sampled_from(["colour", "n"]), st.text(max_size=3), max_size=2)
@@ -311,7 +312,7 @@ class Comparison(RuleBasedStateMachine):
         if isinstance(outcome, tuple):
             self.put_so_far.append((bucket, key, name))
 
-    @rule(data=st.data(), start=st.integers(0, 70 * KIB), size=st.integers(0, 70 * KIB) | st.none())
+    @rule(data=st.data(), start=st.integers(0, MIB + 70 * KIB), size=st.integers(0, MIB + 70 * KIB) | st.none())
     def get_version(self, data: st.DataObject, start: int, size: int | None) -> None:
         bucket, key, name = self.some_version(data)
 

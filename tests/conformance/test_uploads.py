@@ -498,13 +498,13 @@ async def test_an_abort_and_a_finish_never_both_win(backend: Backend, bucket: Bu
 async def test_a_part_that_races_an_abort_is_refused_or_forgotten(backend: Backend, bucket: Bucket) -> None:
     for turns in range(20):
         upload = await create_upload(backend, bucket, "key", turns + 1)
-        putting = asyncio.ensure_future(put_part(backend, bucket, upload, 1, some_bytes(17 * KIB)))
+        putting = asyncio.ensure_future(put_part(backend, bucket, upload, 1, some_bytes(MIB + 17)))
         for _ in range(turns):
             await asyncio.sleep(0)
         await backend.abort_upload(bucket, upload)
         await asyncio.wait([putting])
         assert putting.exception() is None or isinstance(putting.exception(), NoSuchUpload)
-        assert (await collect_all(backend)).size == 17 * KIB
+        assert (await collect_all(backend)).size == MIB + 17
         with pytest.raises(NoSuchUpload):
             await backend.list_parts(bucket, upload)
 

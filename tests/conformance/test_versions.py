@@ -618,7 +618,7 @@ async def test_a_key_with_a_version_is_never_missed(backend: Backend, versioned:
 
 
 async def test_a_put_with_an_older_bucket_is_refused_as_stale(backend: Backend, bucket: Bucket) -> None:
-    data = some_bytes(100 * KIB)
+    data = some_bytes(MIB + 1)
     body = part_of(await write(backend, bucket, data), data)
     enabled = await set_versioning(backend, bucket.name, "Enabled")
     with pytest.raises(StaleBucket):
@@ -631,7 +631,7 @@ async def test_a_put_with_an_older_bucket_is_refused_as_stale(backend: Backend, 
 
 
 async def test_bytes_have_one_owner(backend: Backend, bucket: Bucket) -> None:
-    data = some_bytes(100 * KIB)
+    data = some_bytes(MIB + 1)
     body = part_of(await write(backend, bucket, data), data)
     await backend.put_version(bucket, a_version(bucket, "key", body=body, size=len(data)))
     with pytest.raises(ServiceUnavailable):

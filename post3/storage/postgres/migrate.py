@@ -1,0 +1,127 @@
+"""Making the schema what this program needs: numbered SQL files, applied once each, forward only.
+
+Each file names the oldest program that can still work with the schema it makes, as a *level*: the number of the newest
+migration that a program knows. So an older program goes on working beside a newer one while servers are upgraded, and
+refuses a schema only when a migration says that it must.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final, TypeAlias
+
+import asyncpg
+
+from post3.storage.postgres.sql import in_schema, load_statements
+
+OLDEST_SERVER: Final = 15
+_FILE: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_OLDEST: Final = re.compile(r"-- oldest program: (\d+)\n")
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema."""
+
+    number: int
+    oldest_program: int
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of its text: what was applied is never changed afterwards."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@cache
+def load_migrations() -> tuple[Migration, ...]:
+    """All that this program knows, in order."""
+    migrations = []
+    for file in sorted(files(__package__).joinpath("migrations").iterdir(), key=lambda file: file.name):
+        name = _FILE.fullmatch(file.name)
+        if name is None:
+            continue
+        text = file.read_text(encoding="utf-8")
+        oldest = _OLDEST.match(text)
+        if oldest is None:
+            raise ValueError(f"{file.name} does not begin with the oldest program that can work with it.")
+        migrations.append(Migration(int(name[1]), int(oldest[1]), text))
+    return tuple(migrations)
+
+
+async def migrate(connection: Connection, schema: str, migrations: tuple[Migration, ...] | None = None) -> None:
+    """Bring the schema up to date. Several servers may do so at once.
+
+    Raises ValueError, with a sentence for people, for a server or a schema that this program cannot work with.
+    """
+    migrations = load_migrations() if migrations is None else migrations
+    statements = load_statements(schema)
+    await _check_server(connection)
+    if not _missing(await _applied(connection, schema), migrations, schema):
+        return
+    async with connection.transaction():
+        await connection.execute(statements["lock_migrations"], schema)
+        if not await connection.fetchval(statements["has_schema"], schema):
+            await _create_schema(connection, schema)
+        await connection.execute(statements["create_migrations"])
+        for migration in _missing(await _applied(connection, schema), migrations, schema):
+            await connection.execute(in_schema(migration.text, schema))
+            await connection.execute(
+                statements["note_migration"], migration.number, migration.checksum, migration.oldest_program
+            )
+
+
+async def _check_server(connection: Connection) -> None:
+    (about,) = await connection.fetch(load_statements()["about_server"])
+    if about["version"] < OLDEST_SERVER * 10_000:
+        raise ValueError(f"PostgreSQL {about['version'] // 10_000} is too old; post3 needs {OLDEST_SERVER} or later.")
+    if about["encoding"] != "UTF8":
+        raise ValueError(
+            f"The database's encoding is {about['encoding']}; post3 needs UTF8: CREATE DATABASE … ENCODING 'UTF8' "
+            "TEMPLATE template0."
+        )
+
+
+async def _applied(connection: Connection, schema: str) -> list[asyncpg.Record]:
+    statements = load_statements(schema)
+    if not await connection.fetchval(statements["has_migrations"]):
+        return []
+    return await connection.fetch(statements["list_migrations"])
+
+
+def _missing(applied: Iterable[asyncpg.Record], known: tuple[Migration, ...], schema: str) -> list[Migration]:
+    """What is still to be done."""
+    level = known[-1].number
+    checksums = {migration.number: migration.checksum for migration in known}
+    done = set()
+    for row in applied:
+        number = row["number"]
+        done.add(number)
+        if row["oldest_program"] > level:
+            raise ValueError(
+                f"The schema {schema} was made by a newer post3 (migration {number}), which this one cannot work with: "
+                "install that version."
+            )
+        if checksums.get(number, row["checksum"]) != row["checksum"]:
+            raise ValueError(
+                f"Migration {number} of the schema {schema} is not the one that this post3 knows; it was made by a "
+                "version that was never released, or was changed by hand."
+            )
+    return [migration for migration in known if migration.number not in done]
+
+
+async def _create_schema(connection: Connection, schema: str) -> None:
+    try:
+        await connection.execute(load_statements(schema)["create_schema"])
+    except asyncpg.InsufficientPrivilegeError:
+        raise ValueError(
+            f"The role may not create the schema {schema}: GRANT CREATE ON DATABASE … TO …, or create the schema for "
+            f"it (CREATE SCHEMA {schema} AUTHORIZATION …)."
+        ) from None

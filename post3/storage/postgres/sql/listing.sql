@@ -1,0 +1,138 @@
+-- Pages. Each is one statement that reads a few index entries for each row it returns, however many keys there are. Lists
+-- never read a body. A key is UTF-8, which never contains the byte FF: `prefix || FF` is behind all that begin with it.
+
+-- list_current --
+-- $2 to $3: the keys from which on, and before which. $4: how many.
+SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content,
+       v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document
+  FROM post3.buckets b LEFT JOIN LATERAL (
+        SELECT * FROM post3.versions
+         WHERE bucket_id = b.id AND key >= $2 AND key < $3 AND is_current AND NOT is_delete_marker
+         ORDER BY key LIMIT $4
+       ) v ON true
+ WHERE b.id = $1
+ ORDER BY v.key;
+
+-- list_current_delimited --
+-- A walk from entry to entry: behind a common prefix it goes on where that ends, so what is hidden costs nothing. $5: bytes
+-- of the prefix, behind which $6, the delimiter, is looked for.
+WITH RECURSIVE walk AS (
+    SELECT 1 AS step, v.key,
+           CASE WHEN position($6 IN substring(v.key FROM $5 + 1)) > 0
+                THEN substring(v.key FOR $5 + position($6 IN substring(v.key FROM $5 + 1)) - 1 + octet_length($6)) END AS common,
+           v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content, v.stored, v.size, v.etag,
+           v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document
+      FROM (SELECT * FROM post3.versions
+             WHERE bucket_id = $1 AND key >= $2 AND key < $3 AND is_current AND NOT is_delete_marker
+             ORDER BY key LIMIT 1) v
+     UNION ALL
+    SELECT w.step + 1, v.key,
+           CASE WHEN position($6 IN substring(v.key FROM $5 + 1)) > 0
+                THEN substring(v.key FOR $5 + position($6 IN substring(v.key FROM $5 + 1)) - 1 + octet_length($6)) END,
+           v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content, v.stored, v.size, v.etag,
+           v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document
+      FROM walk w CROSS JOIN LATERAL (
+            SELECT * FROM post3.versions
+             WHERE bucket_id = $1 AND key >= coalesce(w.common || '\xff'::bytea, w.key || '\x00'::bytea) AND key < $3
+               AND is_current AND NOT is_delete_marker
+             ORDER BY key LIMIT 1
+           ) v
+     WHERE w.step < $4
+)
+SELECT b.revision AS bucket_revision, walk.* FROM post3.buckets b LEFT JOIN walk ON true WHERE b.id = $1 ORDER BY walk.step;
+
+-- list_versions --
+-- Newest first within a key. The page may begin inside key $5, behind sequence $6: a range of its own, as one comparison
+-- of rows would read the whole key.
+SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content,
+       v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document
+  FROM post3.buckets b LEFT JOIN LATERAL (
+        (SELECT * FROM post3.versions WHERE bucket_id = b.id AND key = $5 AND sequence < $6
+          ORDER BY key, sequence DESC LIMIT $4)
+         UNION ALL
+        (SELECT * FROM post3.versions WHERE bucket_id = b.id AND key >= $2 AND key < $3
+          ORDER BY key, sequence DESC LIMIT $4)
+         ORDER BY key, sequence DESC LIMIT $4
+       ) v ON true
+ WHERE b.id = $1
+ ORDER BY v.key, v.sequence DESC;
+
+-- list_versions_delimited --
+-- As list_current_delimited, but behind a version come the older ones of its key. $7: bytes of the prefix, $8: delimiter.
+WITH RECURSIVE walk AS (
+    SELECT 1 AS step, v.key,
+           CASE WHEN position($8 IN substring(v.key FROM $7 + 1)) > 0
+                THEN substring(v.key FOR $7 + position($8 IN substring(v.key FROM $7 + 1)) - 1 + octet_length($8)) END AS common,
+           v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content, v.stored, v.size, v.etag,
+           v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document
+      FROM ((SELECT * FROM post3.versions WHERE bucket_id = $1 AND key = $5 AND sequence < $6
+              ORDER BY key, sequence DESC LIMIT 1)
+             UNION ALL
+            (SELECT * FROM post3.versions WHERE bucket_id = $1 AND key >= $2 AND key < $3
+              ORDER BY key, sequence DESC LIMIT 1)
+             ORDER BY key, sequence DESC LIMIT 1) v
+     UNION ALL
+    SELECT w.step + 1, v.key,
+           CASE WHEN position($8 IN substring(v.key FROM $7 + 1)) > 0
+                THEN substring(v.key FOR $7 + position($8 IN substring(v.key FROM $7 + 1)) - 1 + octet_length($8)) END,
+           v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content, v.stored, v.size, v.etag,
+           v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document
+      FROM walk w CROSS JOIN LATERAL (
+            (SELECT * FROM post3.versions
+              WHERE bucket_id = $1 AND w.common IS NULL AND key = w.key AND sequence < w.sequence
+              ORDER BY key, sequence DESC LIMIT 1)
+             UNION ALL
+            (SELECT * FROM post3.versions
+              WHERE bucket_id = $1 AND key >= coalesce(w.common || '\xff'::bytea, w.key || '\x00'::bytea) AND key < $3
+              ORDER BY key, sequence DESC LIMIT 1)
+             ORDER BY key, sequence DESC LIMIT 1
+           ) v
+     WHERE w.step < $4
+)
+SELECT b.revision AS bucket_revision, walk.* FROM post3.buckets b LEFT JOIN walk ON true WHERE b.id = $1 ORDER BY walk.step;
+
+-- list_uploads --
+-- Open ones, by key, then by birth. The page may begin inside key $5, behind upload $6.
+SELECT b.revision AS bucket_revision, u.key, u.upload_id, u.content, u.owner, u.initiated, u.version_id, u.document
+  FROM post3.buckets b LEFT JOIN LATERAL (
+        (SELECT * FROM post3.uploads WHERE bucket_id = b.id AND key = $5 AND upload_id > $6 AND version_id IS NULL
+          ORDER BY key, upload_id LIMIT $4)
+         UNION ALL
+        (SELECT * FROM post3.uploads WHERE bucket_id = b.id AND key >= $2 AND key < $3 AND version_id IS NULL
+          ORDER BY key, upload_id LIMIT $4)
+         ORDER BY key, upload_id LIMIT $4
+       ) u ON true
+ WHERE b.id = $1
+ ORDER BY u.key, u.upload_id;
+
+-- list_uploads_delimited --
+WITH RECURSIVE walk AS (
+    SELECT 1 AS step, u.key,
+           CASE WHEN position($8 IN substring(u.key FROM $7 + 1)) > 0
+                THEN substring(u.key FOR $7 + position($8 IN substring(u.key FROM $7 + 1)) - 1 + octet_length($8)) END AS common,
+           u.upload_id, u.content, u.owner, u.initiated, u.version_id, u.document
+      FROM ((SELECT * FROM post3.uploads WHERE bucket_id = $1 AND key = $5 AND upload_id > $6 AND version_id IS NULL
+              ORDER BY key, upload_id LIMIT 1)
+             UNION ALL
+            (SELECT * FROM post3.uploads WHERE bucket_id = $1 AND key >= $2 AND key < $3 AND version_id IS NULL
+              ORDER BY key, upload_id LIMIT 1)
+             ORDER BY key, upload_id LIMIT 1) u
+     UNION ALL
+    SELECT w.step + 1, u.key,
+           CASE WHEN position($8 IN substring(u.key FROM $7 + 1)) > 0
+                THEN substring(u.key FOR $7 + position($8 IN substring(u.key FROM $7 + 1)) - 1 + octet_length($8)) END,
+           u.upload_id, u.content, u.owner, u.initiated, u.version_id, u.document
+      FROM walk w CROSS JOIN LATERAL (
+            (SELECT * FROM post3.uploads
+              WHERE bucket_id = $1 AND w.common IS NULL AND key = w.key AND upload_id > w.upload_id AND version_id IS NULL
+              ORDER BY key, upload_id LIMIT 1)
+             UNION ALL
+            (SELECT * FROM post3.uploads
+              WHERE bucket_id = $1 AND key >= coalesce(w.common || '\xff'::bytea, w.key || '\x00'::bytea) AND key < $3
+                AND version_id IS NULL
+              ORDER BY key, upload_id LIMIT 1)
+             ORDER BY key, upload_id LIMIT 1
+           ) u
+     WHERE w.step < $4
+)
+SELECT b.revision AS bucket_revision, walk.* FROM post3.buckets b LEFT JOIN walk ON true WHERE b.id = $1 ORDER BY walk.step;

@@ -1,0 +1,33 @@
+-- Making the schema what this program needs. Run once for each opening, not prepared on held connections.
+
+-- about_server --
+-- What has to be known of a server before anything is asked of it.
+SELECT current_setting('server_version_num')::integer AS version, current_setting('server_encoding') AS encoding,
+       pg_is_in_recovery() AS is_replica;
+
+-- has_schema --
+SELECT to_regnamespace($1) IS NOT NULL;
+
+-- has_migrations --
+SELECT to_regclass('post3.migrations') IS NOT NULL;
+
+-- lock_migrations --
+-- Several servers may start at once: one makes the schema, the others wait for it.
+SELECT pg_advisory_xact_lock(hashtextextended('migrations of ' || $1, 0));
+
+-- create_schema --
+CREATE SCHEMA post3;
+
+-- create_migrations --
+CREATE TABLE IF NOT EXISTS post3.migrations (
+    number         integer PRIMARY KEY,
+    checksum       text NOT NULL,
+    oldest_program integer NOT NULL,             -- the lowest level of a program that can still work with it
+    applied        timestamptz NOT NULL DEFAULT now()
+);
+
+-- list_migrations --
+SELECT number, checksum, oldest_program FROM post3.migrations ORDER BY number;
+
+-- note_migration --
+INSERT INTO post3.migrations (number, checksum, oldest_program) VALUES ($1, $2, $3);

@@ -1,0 +1,158 @@
+-- Versions of keys. Each changing statement compares the bucket's revision, and what its guard has seen, and changes
+-- nothing when either differs: its row then tells which. Data-modifying parts run even when the last one changes nothing,
+-- so each hangs on the one that decides.
+
+-- get_current --
+SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content,
+       v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document, v.crcs, v.body
+  FROM post3.buckets b LEFT JOIN post3.versions v ON v.bucket_id = b.id AND v.key = $2 AND v.is_current
+ WHERE b.id = $1;
+
+-- get_version --
+SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content,
+       v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document, v.crcs, v.body
+  FROM post3.buckets b LEFT JOIN post3.versions v ON v.bucket_id = b.id AND v.key = $2 AND v.version_id = $3
+ WHERE b.id = $1;
+
+-- get_current_and_named --
+-- What a guard is asked about: up to two rows.
+SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content,
+       v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document, v.crcs, v.body
+  FROM post3.buckets b LEFT JOIN LATERAL (
+        SELECT * FROM post3.versions WHERE bucket_id = b.id AND key = $2 AND is_current
+         UNION ALL
+        SELECT * FROM post3.versions WHERE bucket_id = b.id AND key = $2 AND version_id = $3 AND NOT is_current
+       ) v ON true
+ WHERE b.id = $1;
+
+-- put_null --
+-- In a bucket that was never versioned: one statement, one round trip. An overwrite keeps its sequence, so that a small
+-- body in place of a small body touches no index. $1 bucket, $2 its revision, $3 key, $4 content, $5 stored, $6 whether
+-- that waits in the ledger, $7 to $15 the record, $16 guarded, by $17 content and $18 revision.
+WITH bucket AS (
+    SELECT id FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
+), old AS (
+    SELECT content, stored, revision FROM post3.versions
+     WHERE bucket_id = $1 AND key = $3 AND version_id = 'null' FOR UPDATE
+), claim AS (
+    SELECT id FROM post3.garbage WHERE bucket_id = $1 AND id = $5 AND $6 FOR UPDATE
+), put AS (
+    INSERT INTO post3.versions AS v (bucket_id, key, version_id, sequence, is_current, content, stored, is_delete_marker,
+                                     parts, size, etag, storage_class, owner, modified, document, crcs, body)
+    SELECT bucket.id, $3, 'null', (extract(epoch FROM now()) * 1000000)::bigint, true, $4, $5, $7,
+           $8, $9, $10, $11, $12, now(), $13, $14, $15
+      FROM bucket
+     WHERE (NOT $6 OR EXISTS (SELECT FROM claim))
+       AND (NOT $16 OR ((SELECT content FROM old) IS NOT DISTINCT FROM $17::uuid
+                        AND (SELECT revision FROM old) IS NOT DISTINCT FROM $18::bigint))
+    ON CONFLICT (bucket_id, key, version_id) DO UPDATE
+       SET content = excluded.content, stored = excluded.stored, is_delete_marker = excluded.is_delete_marker,
+           parts = excluded.parts, size = excluded.size, etag = excluded.etag, storage_class = excluded.storage_class,
+           owner = excluded.owner, modified = excluded.modified, document = excluded.document, crcs = excluded.crcs,
+           body = excluded.body, revision = v.revision + 1
+     WHERE v.is_current AND v.content = (SELECT content FROM old)       -- nobody was faster
+    RETURNING version_id, sequence, modified, revision
+), freed AS (
+    INSERT INTO post3.garbage (bucket_id, id) SELECT $1, old.stored FROM old, put WHERE old.stored IS NOT NULL
+), taken AS (
+    DELETE FROM post3.garbage USING put WHERE bucket_id = $1 AND id = $5 AND $6
+)
+SELECT put.version_id, put.sequence, put.modified, put.revision, EXISTS (SELECT FROM claim) AS claimed
+  FROM bucket LEFT JOIN put ON true;
+
+-- put_version --
+-- In any bucket: the old current steps back, and the new one comes in. As put_null; $17 and $18 are of the version to be
+-- replaced, $19 its id ('' asks for a new one), $20 the random half of a new id, $21 and $22 content and revision of the
+-- current one.
+WITH bucket AS (
+    SELECT id FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
+), claim AS (
+    SELECT id FROM post3.garbage WHERE bucket_id = $1 AND id = $5 AND $6 FOR UPDATE
+), current AS (
+    SELECT version_id, sequence, content, revision FROM post3.versions
+     WHERE bucket_id = $1 AND key = $3 AND is_current FOR UPDATE
+), old AS (
+    SELECT content, stored, revision FROM post3.versions
+     WHERE bucket_id = $1 AND key = $3 AND version_id = $19 FOR UPDATE
+), allowed AS (
+    SELECT bucket.id, greatest((extract(epoch FROM now()) * 1000000)::bigint,
+                               (SELECT max(sequence) FROM current) + 1) AS sequence
+      FROM bucket
+     WHERE (NOT $6 OR EXISTS (SELECT FROM claim))
+       AND (NOT $16 OR ((SELECT content FROM current) IS NOT DISTINCT FROM $21::uuid
+                        AND (SELECT revision FROM current) IS NOT DISTINCT FROM $22::bigint
+                        AND (SELECT content FROM old) IS NOT DISTINCT FROM $17::uuid
+                        AND (SELECT revision FROM old) IS NOT DISTINCT FROM $18::bigint))
+), stepped AS (
+    UPDATE post3.versions v SET is_current = false, noncurrent = now()
+      FROM allowed, current
+     WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = current.version_id AND v.version_id <> $19
+    RETURNING v.version_id
+), put AS (
+    INSERT INTO post3.versions AS v (bucket_id, key, version_id, sequence, is_current, content, stored, is_delete_marker,
+                                     parts, size, etag, storage_class, owner, modified, document, crcs, body)
+    SELECT allowed.id, $3, CASE $19 WHEN '' THEN lpad(to_hex(allowed.sequence), 16, '0') || $20 ELSE $19 END,
+           allowed.sequence, true, $4, $5, $7, $8, $9, $10, $11, $12, now(), $13, $14, $15
+      FROM allowed
+     WHERE (SELECT count(*) FROM stepped) >= 0                          -- before anything comes in
+    ON CONFLICT (bucket_id, key, version_id) DO UPDATE
+       SET sequence = excluded.sequence, is_current = true, noncurrent = NULL,
+           content = excluded.content, stored = excluded.stored, is_delete_marker = excluded.is_delete_marker,
+           parts = excluded.parts, size = excluded.size, etag = excluded.etag, storage_class = excluded.storage_class,
+           owner = excluded.owner, modified = excluded.modified, document = excluded.document, crcs = excluded.crcs,
+           body = excluded.body, revision = v.revision + 1
+     WHERE v.content = (SELECT content FROM old)
+    RETURNING version_id, sequence, modified, revision
+), freed AS (
+    INSERT INTO post3.garbage (bucket_id, id) SELECT $1, old.stored FROM old, put WHERE old.stored IS NOT NULL
+), taken AS (
+    DELETE FROM post3.garbage USING put WHERE bucket_id = $1 AND id = $5 AND $6
+)
+SELECT put.version_id, put.sequence, put.modified, put.revision, EXISTS (SELECT FROM claim) AS claimed,
+       (SELECT count(*) FROM stepped) AS stepped
+  FROM bucket LEFT JOIN put ON true;
+
+-- update_version --
+-- $4 and $5 are what the change has seen, $6 whether it must be the current one.
+WITH bucket AS (
+    SELECT id FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
+), changed AS (
+    UPDATE post3.versions v
+       SET owner = $8, etag = $9, storage_class = $10, document = $11, revision = v.revision + 1
+      FROM bucket
+     WHERE v.bucket_id = bucket.id AND v.key = $3 AND v.version_id = $7 AND v.content = $4 AND v.revision = $5
+       AND (v.is_current OR NOT $6)
+    RETURNING v.revision
+)
+SELECT changed.revision FROM bucket LEFT JOIN changed ON true;
+
+-- delete_version --
+-- $5 guarded, by $6 content and $7 revision of the current one, $8 and $9 of this one. The newest one left becomes
+-- current: who would be is looked for with a lock, so that one which is just being deleted is passed over.
+WITH bucket AS (
+    SELECT id FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
+), current AS (
+    SELECT content, revision FROM post3.versions WHERE bucket_id = $1 AND key = $3 AND is_current AND $5 FOR UPDATE
+), doomed AS (
+    DELETE FROM post3.versions v USING bucket
+     WHERE v.bucket_id = bucket.id AND v.key = $3 AND v.version_id = $4
+       AND (NOT $5 OR ((SELECT content FROM current) IS NOT DISTINCT FROM $6::uuid
+                       AND (SELECT revision FROM current) IS NOT DISTINCT FROM $7::bigint
+                       AND v.content = $8 AND v.revision = $9))
+    RETURNING v.*
+), heir AS (
+    UPDATE post3.versions v SET is_current = true, noncurrent = NULL
+      FROM (SELECT version_id FROM post3.versions
+             WHERE bucket_id = $1 AND key = $3 AND version_id <> $4 AND EXISTS (SELECT FROM doomed WHERE is_current)
+             ORDER BY sequence DESC LIMIT 1 FOR UPDATE) newest
+     WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = newest.version_id
+), freed AS (
+    INSERT INTO post3.garbage (bucket_id, id) SELECT bucket_id, stored FROM doomed WHERE stored IS NOT NULL
+)
+SELECT v.key, v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content, v.stored, v.size, v.etag,
+       v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document, v.crcs, v.body
+  FROM bucket LEFT JOIN doomed v ON true;
+
+-- count_blocks --
+-- Blocks before the last may have been committed without waiting for the disk: who owns them counts them first.
+SELECT count(*) FROM post3.blocks WHERE blob_id = $1;
