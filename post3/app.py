@@ -28,7 +28,11 @@ def create_backend(settings: Settings) -> Backend:
         from post3.storage.memory import MemoryBackend  # noqa: PLC0415
 
         return MemoryBackend()
+    if settings.backend == "pg":
+        return _create_postgres(settings)
     if settings.backend == "fs":
+        if (settings.data_dir / "pg").exists():
+            raise ConfigError(f"{settings.data_dir} holds a PostgreSQL store: say --backend pg, or another --data-dir.")
         from post3.storage.filesystem.backend import FilesystemBackend  # noqa: PLC0415
 
         return FilesystemBackend(
@@ -36,8 +40,24 @@ def create_backend(settings: Settings) -> Backend:
             durable=settings.durable,
             allow_network_disk=settings.allow_network_disk,
         )
-    settings.check()
     raise ConfigError(f"There is no store called {settings.backend!r}.")
+
+
+def _create_postgres(settings: Settings) -> Backend:
+    from post3.storage.postgres.backend import PostgresBackend  # noqa: PLC0415
+    from post3.storage.postgres.database import RemoteDatabase  # noqa: PLC0415
+    from post3.storage.postgres.embedded import EmbeddedDatabase  # noqa: PLC0415
+
+    database: RemoteDatabase | EmbeddedDatabase
+    if settings.database_url is not None:
+        database = RemoteDatabase(settings.database_url)
+    elif (settings.data_dir / "format").exists():
+        raise ConfigError(f"{settings.data_dir} holds a filesystem store: say --backend fs, or another --data-dir.")
+    else:
+        database = EmbeddedDatabase(settings.data_dir, user=settings.pg_user, archive=settings.pg_archive)
+    return PostgresBackend(
+        database, schema=settings.pg_schema, connections=settings.pg_connections, durable=settings.durable
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from post3.auth.access import host_name, is_loopback_name
 
 DEFAULT_PORT: Final = 9000
 MAX_WORKERS: Final = 256
+MAX_CONNECTIONS: Final = 1000
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -42,8 +44,13 @@ DEFAULT_ENDPOINT: Final = Endpoint("127.0.0.1", DEFAULT_PORT)
 class Settings:
     """All that a server is told before it starts."""
 
-    backend: str | None = None
-    data_dir: Path = Path("data")
+    backend: str = "pg"
+    data_dir: Path = Path("post3-data")
+    database_url: str | None = None
+    pg_schema: str = "post3"
+    pg_connections: int = 8
+    pg_user: str | None = None
+    pg_archive: Path | None = None
     endpoint: Endpoint = DEFAULT_ENDPOINT
     workers: int = 1
     durability: str = "full"
@@ -85,11 +92,7 @@ class Settings:
 
     def check(self) -> None:
         """Raise ConfigError for settings that do not go together, or would open the store to strangers."""
-        if self.backend is None:
-            raise ConfigError(
-                "Which store? Say --backend fs --data-dir DIR (or POST3_BACKEND=fs POST3_DATA_DIR=DIR) to keep objects "
-                "in a directory."
-            )
+        self.check_store()
         if self.backend == "memory" and self.workers > 1:
             raise ConfigError(
                 f"--backend memory works with one worker, not with {self.workers}: each would hold objects of its own."
@@ -99,6 +102,17 @@ class Settings:
             raise ConfigError(
                 f"Listening on {host} would let everyone who reaches it read and write; listen on 127.0.0.1, or say "
                 "--allow-anonymous (POST3_ALLOW_ANONYMOUS=1) if that is what you want."
+            )
+
+    def check_store(self) -> None:
+        """Raise ConfigError for settings of a store that do not go together."""
+        own = [flag for flag, value in (("--pg-user", self.pg_user), ("--pg-archive", self.pg_archive)) if value]
+        if own and self.backend != "pg":
+            raise ConfigError(f"{own[0]} is for --backend pg, not for --backend {self.backend}.")
+        if own and self.database_url is not None:
+            raise ConfigError(
+                f"{own[0]} is for post3's own PostgreSQL; with --database-url (DATABASE_URL) whoever runs that "
+                "database decides."
             )
 
 
@@ -115,18 +129,25 @@ class Option(NamedTuple):
     default: str
     metavar: str = ""
     """Empty for a switch."""
+    of_store: bool = False
+    """Whether every command that opens a store takes it."""
+    named: str = ""
+    """The environment variable, where it has a name of its own."""
+    is_secret: bool = False
+    """Whether its value may not be shown."""
 
     @property
     def variable(self) -> str:
         """The environment variable that says the same."""
-        return "POST3_" + self.flag.removeprefix("--").replace("-", "_").upper()
+        return self.named or "POST3_" + self.flag.removeprefix("--").replace("-", "_").upper()
 
     def value(self, source: str, text: str) -> object:
         """The text's value. Raises ConfigError, naming the flag or variable that it came from."""
         try:
             return self.parse(text)
         except ValueError:
-            raise ConfigError(f"{source} is {text!r}, but must be {self.allowed}.") from None
+            what = "is not shown here" if self.is_secret else f"is {text!r}"
+            raise ConfigError(f"{source} {what}, but must be {self.allowed}.") from None
 
 
 def parse_endpoint(text: str) -> Endpoint:
@@ -165,6 +186,31 @@ def _parse_workers(text: str) -> int:
     return number
 
 
+def _parse_connections(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MAX_CONNECTIONS:
+        raise ValueError(text)
+    return number
+
+
+def _parse_url(text: str) -> str:
+    if urlsplit(text).scheme not in ("postgres", "postgresql"):
+        raise ValueError
+    return text
+
+
+def _parse_schema(text: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", text) or text.startswith("pg_"):
+        raise ValueError(text)
+    return text
+
+
+def _parse_name(text: str) -> str:
+    if not text:
+        raise ValueError(text)
+    return text
+
+
 def _parse_directory(text: str) -> Path:
     if not text or "\0" in text:
         raise ValueError(text)
@@ -184,20 +230,76 @@ OPTIONS: Final = (
     Option(
         "backend",
         "--backend",
-        _one_of("fs", "memory"),
-        "fs or memory",
-        "where objects are kept: fs (a directory) or memory (for tests; gone when the server stops)",
-        "none, it must be said",
+        _one_of("pg", "fs", "memory"),
+        "pg, fs or memory",
+        "where objects are kept: pg (PostgreSQL), fs (plain files in a directory) or memory (for tests; gone when the "
+        "server stops)",
+        "pg",
         "NAME",
+        of_store=True,
     ),
     Option(
         "data_dir",
         "--data-dir",
         _parse_directory,
         "the path of a directory",
-        "the directory of --backend fs; made if it is missing",
-        "./data",
+        "the directory of the store: the files of --backend fs, or post3's own PostgreSQL; made if it is missing",
+        "./post3-data",
         "DIR",
+        of_store=True,
+    ),
+    Option(
+        "database_url",
+        "--database-url",
+        _parse_url,
+        "a URL such as postgresql://user:password@host:5432/name",
+        "use this PostgreSQL (15 or later) instead of one of post3's own; better said by the variable, as other users "
+        "can see a command's options",
+        "none: post3 runs one in the data directory",
+        "URL",
+        of_store=True,
+        named="DATABASE_URL",
+        is_secret=True,
+    ),
+    Option(
+        "pg_schema",
+        "--pg-schema",
+        _parse_schema,
+        "a name of small letters, digits and _ that does not begin with pg_",
+        "the schema in the database that is post3's",
+        "post3",
+        "NAME",
+        of_store=True,
+    ),
+    Option(
+        "pg_connections",
+        "--pg-connections",
+        _parse_connections,
+        f"a whole number from 1 to {MAX_CONNECTIONS}",
+        "the most connections to PostgreSQL that a worker uses (and one more while it moves something large)",
+        "8",
+        "N",
+        of_store=True,
+    ),
+    Option(
+        "pg_user",
+        "--pg-user",
+        _parse_name,
+        "the name of a user",
+        "where post3 is root: as whom its own PostgreSQL runs, which refuses to be root",
+        "postgres, else nobody",
+        "NAME",
+        of_store=True,
+    ),
+    Option(
+        "pg_archive",
+        "--pg-archive",
+        _parse_directory,
+        "the path of a directory",
+        "archive the write-ahead log of post3's own PostgreSQL there, to restore any point in time",
+        "none",
+        "DIR",
+        of_store=True,
     ),
     Option(
         "endpoint",
@@ -225,6 +327,7 @@ OPTIONS: Final = (
         "full: what was answered survives the loss of power; relaxed: it may be lost (for tests)",
         "full",
         "HOW",
+        of_store=True,
     ),
     Option(
         "gc_grace",
@@ -250,6 +353,7 @@ OPTIONS: Final = (
         "1 or 0",
         "use a data directory on a network file system; its locks must work, and one machine alone may use it",
         "no",
+        of_store=True,
     ),
     Option(
         "access_log",

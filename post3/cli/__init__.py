@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from post3._version import __version__
-from post3.cli import server
+from post3.cli import server, store
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"post3 {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     server.add_serve(commands)
+    store.add_gc(commands)
     chosen, unknown = parser.parse_known_args(arguments)
     run = getattr(chosen, "run", None)
     if unknown:

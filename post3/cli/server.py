@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from post3._version import __version__
 from post3.cli.processes import supervise
@@ -34,11 +35,12 @@ def add_serve(commands: argparse._SubParsersAction[Any]) -> None:
         allow_abbrev=False,
     )
     for option in OPTIONS:
-        _add_option(parser, option)
+        add_option(parser, option)
     parser.set_defaults(run=serve, parser=parser)
 
 
-def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+def add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+    """Add an option to a parser, with its variable and default."""
     text = f"{option.help} [{option.variable}; default: {option.default}]".replace("%", "%%")
     if option.metavar:
         parser.add_argument(
@@ -205,5 +207,9 @@ def store_name(settings: Settings) -> str:
     """The store as people call it."""
     if settings.backend == "memory":
         return "memory (gone when it stops)"
+    if settings.backend == "pg" and settings.database_url is not None:
+        parts = urlsplit(settings.database_url)
+        return f"PostgreSQL at {parts.netloc.rpartition('@')[2] or 'a socket'}{parts.path}"
     path = settings.data_dir
-    return f"{path if path.is_absolute() else os.path.join('.', path)} (filesystem)"
+    kind = "PostgreSQL" if settings.backend == "pg" else "filesystem"
+    return f"{path if path.is_absolute() else os.path.join('.', path)} ({kind})"

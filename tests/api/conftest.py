@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from tests.databases import database_url, fresh_schema
 from tests.servers import Server, post3_serve
 
 if TYPE_CHECKING:
@@ -21,10 +22,20 @@ FLAGS = {
 }
 
 
-@pytest.fixture(scope="session", params=list(FLAGS))
+STORES = (*FLAGS, "postgres")
+
+
+def flags_of(store: str) -> list[str]:
+    """How `post3 serve` is told to use such a store, of its own."""
+    if store != "postgres":
+        return FLAGS[store]
+    return ["--database-url", database_url(), "--pg-schema", fresh_schema(), "--durability", "relaxed"]
+
+
+@pytest.fixture(scope="session", params=STORES)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server; one for each store, for the whole session."""
-    with post3_serve(*FLAGS[request.param], cwd=tmp_path_factory.mktemp("server")) as running:
+    with post3_serve(*flags_of(request.param), cwd=tmp_path_factory.mktemp("server")) as running:
         yield running
 
 
