@@ -426,8 +426,8 @@ def _user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         raise ValueError(
-            f"User {uid} has no name here, and PostgreSQL knows users by name: add it to /etc/passwd, use --backend fs, "
-            "or a database that runs already with DATABASE_URL."
+            f"User {uid} has no name here, and PostgreSQL knows users by name: add it to /etc/passwd, use "
+            "--backend fs, or a database that runs already with DATABASE_URL."
         ) from None
 
 
