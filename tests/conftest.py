@@ -23,7 +23,7 @@ from post3.model.upload import Upload, upload_id_at
 from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.memory import MemoryBackend
 from post3.storage.protocol import Backend, Collected
-from tests.databases import postgres_backend
+from tests.databases import postgres_backend, stop_database
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -41,6 +41,11 @@ def make_backend(store: str, root: Path) -> Backend:
     if store == "memory":
         return MemoryBackend()
     return postgres_backend() if store == "postgres" else FilesystemBackend(root / "store", durable=False)
+
+
+def pytest_sessionfinish() -> None:
+    """What the tests started ends with them."""
+    stop_database()
 
 
 @pytest.fixture(params=STORES)

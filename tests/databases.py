@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 import shutil
 import tempfile
@@ -17,11 +16,13 @@ from urllib.parse import quote
 
 from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.database import RemoteDatabase
+from post3.storage.postgres.embedded import EmbeddedDatabase
 
 T = TypeVar("T")
 GIVEN: Final = "POST3_TEST_DATABASE_URL"
 """Names a database to use instead, such as one of another version."""
 _count = count(1)
+_running: list[tuple[EmbeddedDatabase, Path]] = []
 
 
 @cache
@@ -29,16 +30,21 @@ def database_url() -> str:
     """The URL of the test process's database."""
     if GIVEN in os.environ:
         return os.environ[GIVEN]
-    from post3.storage.postgres.embedded import EmbeddedDatabase
-
     # Not under pytest's folder: an unprivileged user, as whom PostgreSQL runs where the tests are root, may not pass
     # it.
     folder = Path(tempfile.mkdtemp(prefix="post3-"))
     database = EmbeddedDatabase(folder)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     arguments = _elsewhere(database.start())
-    atexit.register(_elsewhere, database.stop())
+    _running.append((database, folder))
     return f"postgresql://{arguments['user']}@/{arguments['database']}?host={quote(arguments['host'])}"
+
+
+def stop_database() -> None:
+    """End it, when the tests have ended."""
+    while _running:
+        database, folder = _running.pop()
+        _elsewhere(database.stop())
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fresh_schema() -> str:
