@@ -270,7 +270,7 @@ async def fill(backend: FilesystemBackend) -> Bucket:
 
 async def rows(backend: FilesystemBackend) -> list[Any]:
     def read(db: sqlite3.Connection) -> list[Any]:
-        return [db.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in ("versions", "intents")]  # noqa: S608
+        return [db.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in ("versions", "intents")]
 
     return await asyncio.wrap_future(backend.store.index.submit(read, writes=False))
 
