@@ -128,5 +128,8 @@ def __getattr__(name: str) -> object:
     """The global `app` of `sanic post3.app`, made from the environment when it is first asked for."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()["app"] = made = create_app()
+    try:
+        globals()["app"] = made = create_app()
+    except ConfigError as error:
+        raise SystemExit(f"post3: {error}") from None  # Sanic's command would show a traceback, and end with 0
     return made

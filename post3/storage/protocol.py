@@ -80,8 +80,9 @@ class Blobs(Protocol):
         """Write the blocks; on return they are durable and complete, though unseen, and wait in the ledger for an
         owner, which will be a version or a part of this key.
 
-        A blob whose bytes are few (the store's inline threshold) may stay in memory as `Blob.inline` and become durable
-        with its owner. Whatever `blocks` raises comes out of here, cancellation too, and nothing is left.
+        A blob whose bytes are few (at most one block) may stay in memory as `Blob.inline`; then it becomes durable with
+        its owner, and a bucket that is gone is told there. Whatever `blocks` raises comes out of here, cancellation
+        too, and nothing is left.
         """
 
     def read_blob(self, bucket: Bucket, blob: Blob, start: int, stop: int) -> AsyncIterator[bytes]:

@@ -92,8 +92,10 @@ def test_the_help_tells_every_flag_with_its_variable_and_default(tmp_path: Path)
     told = " ".join(post3("serve", "--help", cwd=tmp_path).stdout.split())
 
     for flag, variable, default in (
-        ("--backend", "POST3_BACKEND", "none"),
-        ("--data-dir", "POST3_DATA_DIR", "./data"),
+        ("--backend", "POST3_BACKEND", "pg"),
+        ("--data-dir", "POST3_DATA_DIR", "./post3-data"),
+        ("--database-url", "DATABASE_URL", "none"),
+        ("--pg-connections", "POST3_PG_CONNECTIONS", "8"),
         ("--host", "POST3_HOST", "127.0.0.1:9000"),
         ("--workers", "POST3_WORKERS", "1"),
         ("--gc-grace", "POST3_GC_GRACE", "1h"),
@@ -106,8 +108,12 @@ def test_the_help_tells_every_flag_with_its_variable_and_default(tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["serve"], ["--backend fs --data-dir DIR"]),
-        (["serve", "--backend", "tape"], ["--backend", "'tape'", "fs or memory"]),
+        (["serve", "--backend", "tape"], ["--backend", "'tape'", "pg, fs or memory"]),
+        (["serve", "--database-url", "mysql://me:secret@db/x"], ["--database-url", "postgresql://"]),
+        (["serve", "--database-url", "postgresql://post3@127.0.0.1:1/x"], ["127.0.0.1:1/x", "refused"]),
+        (["serve", "--backend", "fs", "--pg-user", "me"], ["--pg-user", "--backend pg"]),
+        (["gc", "--backend", "memory"], ["memory"]),
+        (["gc", "--backend", "fs", "--older-than", "soon"], ["--older-than", "'soon'", "0s"]),
         (["serve", "--frob"], ["--frob", "--help"]),
         (["serve", "--back", "fs"], ["--back"]),
         (["serve", "--workers"], ["--workers"]),
@@ -320,7 +326,7 @@ def test_sanic_s_own_command_serves_it(tmp_path: Path, mode: list[str]) -> None:
 @pytest.mark.parametrize(
     ("env", "arguments", "part"),
     [
-        ({}, [], "--backend fs --data-dir DIR"),
+        ({"POST3_BACKEND": "tape"}, [], "pg, fs or memory"),
         ({"POST3_BACKEND": "memory"}, ["-H", "192.0.2.1"], "--allow-anonymous"),
         ({"POST3_BACKEND": "memory"}, ["--workers", "2"], "one worker"),
     ],

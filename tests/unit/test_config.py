@@ -19,10 +19,8 @@ def test_each_setting_has_one_row_and_each_row_a_setting() -> None:
 def test_the_defaults_in_the_help_are_the_defaults() -> None:
     shown = {option.field: option.default for option in OPTIONS}
 
-    assert Settings(backend="fs") == Settings.load(
-        {name: shown[name] for name in ("data_dir", "endpoint", "workers", "durability", "gc_grace")},
-        {"POST3_BACKEND": "fs"},
-    )
+    of_values = ("backend", "data_dir", "pg_schema", "pg_connections", "endpoint", "workers", "durability", "gc_grace")
+    assert Settings.load({}, {}) == Settings() == Settings.load({name: shown[name] for name in of_values}, {})
 
 
 def test_every_flag_has_a_variable() -> None:
@@ -31,6 +29,11 @@ def test_every_flag_has_a_variable() -> None:
         {
             "POST3_BACKEND": "fs",
             "POST3_DATA_DIR": "/srv/s3",
+            "DATABASE_URL": "postgresql://me:secret@db/objects",
+            "POST3_PG_SCHEMA": "mine",
+            "POST3_PG_CONNECTIONS": "20",
+            "POST3_PG_USER": "postgres",
+            "POST3_PG_ARCHIVE": "/srv/wal",
             "POST3_HOST": "[::1]:9001",
             "POST3_WORKERS": "4",
             "POST3_DURABILITY": "relaxed",
@@ -42,6 +45,11 @@ def test_every_flag_has_a_variable() -> None:
     ) == Settings(
         backend="fs",
         data_dir=Path("/srv/s3"),
+        database_url="postgresql://me:secret@db/objects",
+        pg_schema="mine",
+        pg_connections=20,
+        pg_user="postgres",
+        pg_archive=Path("/srv/wal"),
         endpoint=Endpoint("::1", 9001),
         workers=4,
         durability="relaxed",
@@ -63,6 +71,11 @@ def test_a_flag_wins_over_its_variable() -> None:
     [
         ("POST3_BACKEND", "--backend", "backend", "s3"),
         ("POST3_DATA_DIR", "--data-dir", "data_dir", ""),
+        ("POST3_PG_SCHEMA", "--pg-schema", "pg_schema", "pg_mine"),
+        ("POST3_PG_SCHEMA", "--pg-schema", "pg_schema", 'a"b'),
+        ("POST3_PG_CONNECTIONS", "--pg-connections", "pg_connections", "0"),
+        ("POST3_PG_USER", "--pg-user", "pg_user", ""),
+        ("POST3_PG_ARCHIVE", "--pg-archive", "pg_archive", ""),
         ("POST3_HOST", "--host", "endpoint", "localhost:99999"),
         ("POST3_WORKERS", "--workers", "workers", "0"),
         ("POST3_WORKERS", "--workers", "workers", "two"),
@@ -129,9 +142,17 @@ def test_an_address_of_this_machine_may_be_open(host: str) -> None:
     Settings.load({"backend": "fs", "endpoint": host}, {}).check()
 
 
-def test_a_store_must_be_named() -> None:
-    with pytest.raises(ConfigError, match="--backend fs --data-dir DIR"):
-        Settings.load({}, {}).check()
+def test_a_url_with_its_password_is_never_shown() -> None:
+    with pytest.raises(ConfigError, match=r"^DATABASE_URL is not shown here, but must be a URL such as ") as refused:
+        Settings.load({}, {"DATABASE_URL": "mysql://me:secret@db/objects"})
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("field", ["pg_user", "pg_archive"])
+@pytest.mark.parametrize(("store", "value"), [("backend", "fs"), ("database_url", "postgresql://db/objects")])
+def test_what_is_for_a_postgresql_of_its_own_goes_with_no_other_store(field: str, store: str, value: str) -> None:
+    with pytest.raises(ConfigError, match="--" + field.replace("_", "-")):
+        Settings.load({field: "/x", store: value}, {}).check()
 
 
 def test_memory_belongs_to_one_process() -> None:

@@ -97,11 +97,15 @@ class EmbeddedDatabase(Database):
         cluster = self.cluster
         if self._using is not None and cluster.answers():
             return
-        cluster.prepare()
-        with cluster.starting():
-            if self._using is None:
-                self._using = cluster.lock("users", fcntl.LOCK_SH)
-            cluster.run()
+        try:
+            cluster.prepare()
+            with cluster.starting():
+                if self._using is None:
+                    self._using = cluster.lock("users", fcntl.LOCK_SH)
+                cluster.run()
+        except OSError as error:
+            # Of our own files, not of a connection: to try again at once would not help.
+            raise ValueError(f"{error.strerror or error}: {error.filename or cluster.folder}") from error
 
     def _stop(self) -> None:
         if self._using is None:
