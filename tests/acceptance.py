@@ -1,8 +1,9 @@
 """Real input, real clients, real crashes: what a release has to stand, run by hand (`tox -e acceptance`).
 
 A tree of some 5,000 files goes up and down by `aws s3 sync`, a file of 2 GiB by multipart, with the server's memory
-watched; a server killed under load serves all that it answered; a thousand races of DeleteBucket against PUT lose
-nothing; two hundred racing writers make one object. Each step prints what it saw, and fails with a sentence.
+watched; a thousand races of DeleteBucket against PUT lose nothing; two hundred racing writers make one object; an
+upload and a download that take a minute end whole with a grace period of one second; a server killed under load, and
+the PostgreSQL behind it, serve all that was answered. Each step prints what it saw, and fails with a sentence.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import fromstring
@@ -50,12 +51,36 @@ class Memory:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all below it."""
+    """A process and all below it, in whichever thread they were born; a PostgreSQL is a family of its own."""
+    children: list[str] = []
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    except FileNotFoundError:
-        return []
-    return [pid, *(one for child in children for one in family(int(child)))]
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            children += (thread / "children").read_text(encoding="ascii").split()
+    except (FileNotFoundError, ProcessLookupError):
+        return [pid] if Path(f"/proc/{pid}").exists() else []
+    return [pid, *(one for child in map(int, children) if not is_postgres(child) for one in family(child))]
+
+
+def is_postgres(pid: int) -> bool:
+    """Whether it is a PostgreSQL that somebody else started."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == "postgres"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def postgres_of(work: Path) -> list[int]:
+    """The PostgreSQL in the data directory: the process that leads, and all below it."""
+    leader = int((work / "data/pg/data/postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
+    children = Path(f"/proc/{leader}/task/{leader}/children").read_text(encoding="ascii").split()
+    return [leader, *map(int, children)]
+
+
+def kill(pids: list[int]) -> None:
+    """Kill them all, those that have not ended before."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def pss(pid: int) -> float:
@@ -147,45 +172,149 @@ def round_trip_of_a_large_file(server: Server, work: Path, size: int) -> None:
         path.unlink()
 
 
-def kill_under_load(flags: list[str], work: Path, rounds: int) -> None:
-    """Kill a server and its workers while it takes files, start it again, and look for what it had answered."""
-    answered: dict[str, str] = {}
-    lock = threading.Lock()
+@dataclass
+class Answered:
+    """What a server answered while it took files: key and MD5 of each object that was answered 200 last."""
 
-    def upload(server: Server, seed: int) -> None:
+    objects: dict[str, str] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    refused: int = 0
+
+    def upload(self, server: Server, seed: int, ended: threading.Event) -> None:
+        """Put objects until told to end, or the server is gone."""
         chance = random.Random(seed)
-        for number in range(10_000):
+        for number in range(100_000):
             data = chance.randbytes(chance.choice([10, 4096, 20_000, 300_000, 3 * MIB]))
             key = f"{seed}-{number % 300}"
-            with lock:
-                answered.pop(key, None)
+            with self.lock:
+                self.objects.pop(key, None)
             try:
                 status, _ = ask(server, "PUT", f"/killed/{key}", data)
             except (OSError, http.client.HTTPException):
                 return
-            if status == 200:
-                with lock:
-                    answered[key] = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            with self.lock:
+                if status == 200:
+                    self.objects[key] = hashlib.md5(data, usedforsecurity=False).hexdigest()
+                else:
+                    assert status == 503, f"PUT answered {status}"
+                    self.refused += 1
+            if ended.is_set():
+                return
 
+    def check(self, server: Server) -> int:
+        """What was answered is there, and what is listed can be read; how many are listed."""
+        for key, md5 in list(self.objects.items()):
+            status, body = ask(server, "GET", f"/killed/{key}")
+            assert status == 200, f"{key} was answered 200, and is {status} after the kill"
+            assert hashlib.md5(body, usedforsecurity=False).hexdigest() == md5, f"{key} differs after the kill"
+        shown = dict(listed(server, "killed"))
+        for key, size in shown.items():
+            status, body = ask(server, "GET", f"/killed/{key}")
+            assert (status, len(body)) == (200, size), f"{key} is listed with {size} bytes and gives {status}"
+        return len(shown)
+
+
+@contextmanager
+def load(server: Server, answered: Answered, turn: int) -> Iterator[None]:
+    """Eight clients that put objects meanwhile."""
+    ended = threading.Event()
+    with ThreadPoolExecutor(8) as pool:
+        uploads = [pool.submit(answered.upload, server, turn * 100 + number, ended) for number in range(8)]
+        try:
+            yield
+        finally:
+            ended.set()
+    for upload in uploads:
+        upload.result()
+
+
+def kill_under_load(flags: list[str], work: Path, rounds: int, victims: str) -> None:
+    """Kill a server, or its PostgreSQL, or both while it takes files; look for what it had answered, by itself again
+    or by the next one.
+    """
+    answered = Answered()
     for turn in range(rounds):
         with post3_serve(*flags, cwd=work) as server:
             ask(server, "PUT", "/killed")
-            with ThreadPoolExecutor(8) as pool:
-                for number in range(8):
-                    pool.submit(upload, server, turn * 100 + number)
+            with load(server, answered, turn):
                 time.sleep(random.Random(turn).uniform(1.0, 4.0))
-                for pid in family(server.process.pid):
-                    os.kill(pid, signal.SIGKILL)
+                kill(
+                    (family(server.process.pid) if "post3" in victims else [])
+                    + (postgres_of(work) if "PostgreSQL" in victims else [])
+                )
+                time.sleep(0 if "post3" in victims else 2)
+            if "post3" not in victims:
+                wait_for(server)
+                answered.check(server)
         with post3_serve(*flags, cwd=work) as server:
-            shown = dict(listed(server, "killed"))
-            for key, md5 in answered.items():
-                status, body = ask(server, "GET", f"/killed/{key}")
-                assert status == 200, f"{key} was answered 200, and is {status} after the kill"
-                assert hashlib.md5(body, usedforsecurity=False).hexdigest() == md5, f"{key} differs after the kill"
-            for key, size in shown.items():
-                status, body = ask(server, "GET", f"/killed/{key}")
-                assert (status, len(body)) == (200, size), f"{key} is listed with {size} bytes and gives {status}"
-        print(f"  kill {turn + 1}: {len(answered)} answered objects whole, {len(shown)} listed", flush=True)
+            shown = answered.check(server)
+        print(
+            f"  {victims} killed, {turn + 1}: {len(answered.objects)} answered objects whole, {shown} listed"
+            f"{f', {answered.refused} refused' if answered.refused else ''}",
+            flush=True,
+        )
+
+
+def wait_for(server: Server) -> None:
+    """Until it serves again by itself."""
+    began = time.monotonic()
+    while (status := ask(server, "GET", "/killed")[0]) != 200:
+        assert status == 503, f"a listing answered {status}"
+        assert time.monotonic() - began < 60, "the server has not come back by itself for a minute"
+        time.sleep(0.1)
+
+
+def slow_transfers(server: Server, seconds: int) -> None:
+    """Uploads and downloads that take so long, while what nobody owns is collected after one second."""
+    size = 24 * MIB
+    data = random.Random(2).randbytes(size)
+    ask(server, "PUT", "/slow")
+    assert ask(server, "PUT", "/slow/read", data)[0] == 200
+    upload_id = multipart(server, "/slow/parts", data[: 6 * MIB])
+
+    def send(path: str) -> int:
+        with closing(http.client.HTTPConnection(server.host, server.port, timeout=60)) as connection:
+            connection.putrequest("PUT", path)
+            connection.putheader("Content-Length", str(size))
+            connection.endheaders()
+            for piece in paced(data, seconds):
+                connection.send(piece)
+            return connection.getresponse().status
+
+    def receive(path: str) -> bytes:
+        with closing(http.client.HTTPConnection(server.host, server.port, timeout=60)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            got = b"".join(answer.read(size // 120) for _ in paced(data, seconds))
+            return got + answer.read()
+
+    with ThreadPoolExecutor(3) as pool:
+        sent = [pool.submit(send, path) for path in ("/slow/written", f"/slow/parts?partNumber=2&uploadId={upload_id}")]
+        received = pool.submit(receive, "/slow/read")
+        time.sleep(2)
+        # What is being read is nobody's now.
+        assert ask(server, "DELETE", "/slow/read")[0] == 204
+        assert [upload.result() for upload in sent] == [200, 200], "a slow upload was refused"
+        assert received.result() == data, "a slow download came back different"
+    assert ask(server, "GET", "/slow/written")[1] == data
+    print(f"  with a grace period of 1 s, two uploads and a download of {seconds} s end whole", flush=True)
+
+
+def multipart(server: Server, path: str, first: bytes) -> str:
+    """Begin an upload with its first part; its id."""
+    _, answer = ask(server, "POST", f"{path}?uploads")
+    upload_id = fromstring(answer).findtext("{http://s3.amazonaws.com/doc/2006-03-01/}UploadId")  # noqa: S314 - our own
+    assert upload_id, answer
+    assert ask(server, "PUT", f"{path}?partNumber=1&uploadId={upload_id}", first)[0] == 200
+    return upload_id
+
+
+def paced(data: bytes, seconds: int) -> Iterator[bytes]:
+    """The data in 120 pieces, over so many seconds."""
+    size = len(data) // 120
+    for number in range(120):
+        time.sleep(seconds / 120)
+        yield data[number * size : (number + 1) * size if number < 119 else len(data)]
 
 
 def listed(server: Server, bucket: str) -> Iterator[tuple[str, int]]:
@@ -252,11 +381,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=2048, help="MiB of the large file (default: %(default)s)")
     parser.add_argument("--races", type=int, default=1000, help="DeleteBucket against PUT (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=5, help="servers killed under load (default: %(default)s)")
+    parser.add_argument("--slow", type=int, default=60, help="seconds of a slow transfer (default: %(default)s)")
     chosen = parser.parse_args()
     for workers in chosen.workers:
         print(f"{chosen.backend}, {workers} workers", flush=True)
         with tempfile.TemporaryDirectory(prefix="post3-") as folder:
             work = Path(folder)
+            work.chmod(0o711)  # where we are root, PostgreSQL runs as somebody else
             flags = ["--backend", chosen.backend, "--data-dir", str(work / "data"), "--workers", str(workers)]
             with post3_serve(*flags, cwd=work) as server:
                 round_trip_of_a_tree(server, work)
@@ -267,7 +398,10 @@ def main() -> None:
                 status, seconds, _, complaints = end(server)
                 assert status == 0, f"the server ended with status {status}: {complaints}"
                 print(f"  stopped in {seconds:.2f} s", flush=True)
-            kill_under_load(flags, work, chosen.kills)
+            with post3_serve(*flags, "--gc-grace", "1s", cwd=work) as server:
+                slow_transfers(server, chosen.slow)
+            for victims in ("post3", "PostgreSQL", "post3 and PostgreSQL") if chosen.backend == "pg" else ("post3",):
+                kill_under_load(flags, work, chosen.kills, victims)
 
 
 if __name__ == "__main__":

