@@ -276,6 +276,7 @@ embedded.find_binaries = lambda _major: Binaries(major, programs)
 database = embedded.EmbeddedDatabase(home)
 
 async def main():
+    await asyncio.to_thread("".encode, "ascii")  # what is imported late would be out of reach
     become()
     await database.start()
     print("runs as", os.stat(f"/proc/{database.cluster.pid()}").st_uid)
@@ -300,7 +301,7 @@ def test_an_ordinary_user_runs_it_too(folder: Path) -> None:
         if not place.is_symlink():
             place.chmod(place.stat().st_mode | 0o555)
     told = run_as("nobody", ORDINARY, programs.major, programs.folder, home).splitlines()
-    assert told == [f"runs as {user.pw_uid}", "ended None"]
+    assert told == [f"runs as {user.pw_uid}", "ended None"], "\n".join(told)
     assert owner_of(home / "pg" / "data") == user.pw_uid
 
 
