@@ -6,8 +6,9 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -16,7 +17,7 @@ from urllib.parse import quote
 
 from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.database import RemoteDatabase
-from post3.storage.postgres.embedded import EmbeddedDatabase
+from post3.storage.postgres.embedded import Cluster, EmbeddedDatabase
 
 T = TypeVar("T")
 GIVEN: Final = "POST3_TEST_DATABASE_URL"
@@ -30,9 +31,7 @@ def database_url() -> str:
     """The URL of the test process's database."""
     if GIVEN in os.environ:
         return os.environ[GIVEN]
-    # Not under pytest's folder: an unprivileged user, as whom PostgreSQL runs where the tests are root, may not pass
-    # it.
-    folder = Path(tempfile.mkdtemp(prefix="post3-"))
+    folder = new_folder()
     database = EmbeddedDatabase(folder)
     arguments = _elsewhere(database.start())
     _running.append((database, folder))
@@ -45,6 +44,25 @@ def stop_database() -> None:
         database, folder = _running.pop()
         _elsewhere(database.stop())
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_folder() -> Path:
+    """A folder that any user may pass, unlike pytest's: where the tests are root, PostgreSQL runs as somebody else."""
+    folder = Path(tempfile.mkdtemp(prefix="post3-"))
+    folder.chmod(0o711)
+    return folder
+
+
+@contextmanager
+def passable_folder() -> Iterator[Path]:
+    """The same, gone at the end, with any PostgreSQL that still runs in it."""
+    folder = new_folder()
+    try:
+        yield folder
+    finally:
+        for place in folder.glob("**/postmaster.pid"):
+            Cluster(place.parents[2]).end()
+        shutil.rmtree(folder)
 
 
 def fresh_schema() -> str:

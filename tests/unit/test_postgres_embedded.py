@@ -6,12 +6,10 @@ import asyncio
 import json
 import os
 import pwd
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -25,6 +23,7 @@ from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.binaries import Binaries, installed
 from post3.storage.postgres.embedded import LONGEST_SOCKET, Cluster, EmbeddedDatabase
 from tests.conftest import MIB, create_bucket, get, put, some_bytes
+from tests.databases import passable_folder
 from tests.servers import ROOT, environment, read_line, started
 
 AS_ROOT: Final = os.geteuid() == 0
@@ -33,13 +32,8 @@ DATA: Final = some_bytes(3 * MIB)
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that any user may pass."""
-    made = Path(tempfile.mkdtemp(prefix="post3-"))
-    made.chmod(0o711)
-    yield made
-    for place in made.glob("**/postmaster.pid"):
-        Cluster(place.parents[2]).end()
-    shutil.rmtree(made)
+    with passable_folder() as made:
+        yield made
 
 
 def a_store(folder: Path, *, durable: bool = False, **options: Any) -> PostgresBackend:
