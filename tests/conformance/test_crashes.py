@@ -20,47 +20,32 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Final, NoReturn, TypeAlias
+from typing import IO, Any, Final, NoReturn
 
 import pytest
 
-from post3.errors import BucketAlreadyExists, NoSuchBucket, NoSuchKey, NoSuchUpload, S3Error
-from post3.model.bucket import Bucket
-from post3.model.listing import CommonPrefix, ListQuery
-from post3.model.object import NULL_VERSION, ObjectVersion
-from post3.model.record import Entry, Record
-from post3.model.upload import Upload
 from post3.storage.filesystem.backend import FilesystemBackend
+from tests.conformance import changes
+from tests.conformance.changes import (
+    OLD,
+    STORED,
+    Cases,
+    check_interrupted,
+    owned_blobs,
+    sight,
+    uploading,
+)
 from tests.conftest import (
-    AT_ONCE,
-    KIB,
-    MIB,
     collect_all,
-    content_of,
     create_bucket,
-    create_upload,
-    etag_of,
-    finish,
-    get,
     put,
-    put_marker,
-    put_part,
-    set_versioning,
-    some_bytes,
 )
 
-INLINE: Final = some_bytes(5 * KIB)
-STORED: Final = some_bytes(MIB + 70 * KIB)
-"""Two blocks, in a data file."""
-OLD: Final = some_bytes(40 * KIB, seed=1)
-PART: Final = some_bytes(30 * KIB, seed=2)
-KEYS: Final = ("key", "other", "new")
 CUT: Final = 99
 """The exit code of a process that died at its step."""
-Act: TypeAlias = Callable[[FilesystemBackend], Awaitable[object]]
 
 
 # Dying
@@ -195,216 +180,8 @@ def cutter() -> Iterator[Cutter]:
 # The changes
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A change, what was there before, and how it is refused when it was made already."""
-
-    act: Act
-    prepare: Act
-    made: tuple[type[S3Error], ...] = ()
-    repeats: bool = True
-    """Made twice is the same as made once."""
-    tells: bool = False
-    """It writes to the journal."""
-    from_open: bool = False
-    """Opening the store is part of it."""
-
-
-CASES: Final[dict[str, Case]] = {}
-
-
-async def _nothing(_backend: FilesystemBackend) -> None:
-    pass
-
-
-def case(name: str, prepare: Act = _nothing, *made: type[S3Error], **more: bool) -> Callable[[Act], Act]:
-    def register(act: Act) -> Act:
-        CASES[name] = Case(act, prepare, made, **more)
-        return act
-
-    return register
-
-
-async def _bucket(backend: FilesystemBackend) -> Bucket:
-    return await backend.get_bucket("bucket")
-
-
-async def plain(backend: FilesystemBackend) -> None:
-    """A bucket with objects of every kind."""
-    bucket = await create_bucket(backend, "bucket")
-    await put(backend, bucket, "key", OLD)
-    await put(backend, bucket, "other", STORED)
-
-
-async def plain_inline(backend: FilesystemBackend) -> None:
-    await plain(backend)
-    await put(backend, await _bucket(backend), "key", b"old")
-
-
-async def parts(backend: FilesystemBackend) -> None:
-    """An object that came in parts."""
-    bucket = await create_bucket(backend, "bucket")
-    upload = await create_upload(backend, bucket, "key", 7)
-    sent = [await put_part(backend, bucket, upload, number, data) for number, data in ((1, OLD), (3, PART))]
-    await finish(backend, bucket, upload, sent)
-
-
-async def versioned(backend: FilesystemBackend) -> None:
-    await plain(backend)
-    await put(backend, await set_versioning(backend, "bucket", "Enabled"), "key", b"second")
-
-
-async def uploading(backend: FilesystemBackend) -> None:
-    """An object, and an upload that would replace it: a large part, a small one, and one that will not be chosen."""
-    await plain(backend)
-    bucket = await _bucket(backend)
-    upload = await create_upload(backend, bucket, "key", 1)
-    for number, data in ((1, OLD), (2, b"small"), (3, PART)):
-        await put_part(backend, bucket, upload, number, data)
-
-
-async def with_new(backend: FilesystemBackend) -> None:
-    await plain(backend)
-    await put(backend, await _bucket(backend), "new", b"old")
-
-
-async def the_upload(backend: FilesystemBackend) -> Upload:
-    return await backend.get_upload(await _bucket(backend), "key", f"{1:016x}{1:016x}")
-
-
-async def empty_bucket(backend: FilesystemBackend) -> None:
-    """A bucket that holds no objects, but an upload."""
-    bucket = await create_bucket(backend, "bucket")
-    await put_part(backend, bucket, await create_upload(backend, bucket, "key", 1), 1, PART)
-
-
-@case("put inline", plain)
-async def _put_inline(backend: FilesystemBackend) -> None:
-    await put(backend, await _bucket(backend), "new", INLINE)
-
-
-@case("put stored", plain)
-async def _put_stored(backend: FilesystemBackend) -> None:
-    await put(backend, await _bucket(backend), "new", STORED)
-
-
-@case("replace stored by inline", plain)
-@case("replace inline by inline", plain_inline)
-@case("replace parts by inline", parts)
-async def _replace_by_inline(backend: FilesystemBackend) -> None:
-    await put(backend, await _bucket(backend), "key", INLINE)
-
-
-@case("replace stored by stored", plain)
-@case("replace parts by stored", parts)
-async def _replace_by_stored(backend: FilesystemBackend) -> None:
-    await put(backend, await _bucket(backend), "key", STORED)
-
-
-@case("put a version", versioned, repeats=False)
-async def _put_version(backend: FilesystemBackend) -> None:
-    await put(backend, await _bucket(backend), "key", STORED)
-
-
-@case("put a marker", versioned, repeats=False)
-async def _put_marker(backend: FilesystemBackend) -> None:
-    await put_marker(backend, await _bucket(backend), "key")
-
-
-@case("change a version", plain_inline)
-async def _update(backend: FilesystemBackend) -> None:
-    change = functools.partial(replace, metadata={"colour": "blue"})
-    await backend.update_version(await _bucket(backend), "key", None, change)
-
-
-@case("delete stored", plain)
-@case("delete inline", plain_inline)
-@case("delete parts", parts)
-@case("delete the older version", versioned)
-async def _delete(backend: FilesystemBackend) -> None:
-    await backend.delete_version(await _bucket(backend), "key", NULL_VERSION)
-
-
-@case("delete the newest version", versioned, repeats=False)
-async def _delete_newest(backend: FilesystemBackend) -> None:
-    bucket = await _bucket(backend)
-    newest = await backend.get_version(bucket, "key")
-    await backend.delete_version(bucket, "key", newest.version_id)
-
-
-@case("put with a journal", plain, repeats=False, tells=True)
-@case("replace with a journal", with_new, tells=True)
-async def _put_journal(backend: FilesystemBackend) -> None:
-    await put(backend, await _bucket(backend), "new", INLINE, journal=[Entry("told", {"key": "new"})])
-
-
-@case("delete with a journal", plain, tells=True)
-async def _delete_journal(backend: FilesystemBackend) -> None:
-    entries = [Entry("told", {"key": "key"})]
-    await backend.delete_version(await _bucket(backend), "key", NULL_VERSION, journal=entries)
-
-
-@case("create an upload", plain, repeats=False)
-async def _create_upload(backend: FilesystemBackend) -> None:
-    bucket = await _bucket(backend)
-    known = (await backend.list_uploads(bucket, ListQuery())).entries
-    await create_upload(backend, bucket, "key", len(known) + 1)
-
-
-@case("put a stored part", uploading)
-async def _put_part(backend: FilesystemBackend) -> None:
-    await put_part(backend, await _bucket(backend), await the_upload(backend), 4, STORED)
-
-
-@case("put an inline part", uploading)
-async def _put_inline_part(backend: FilesystemBackend) -> None:
-    await put_part(backend, await _bucket(backend), await the_upload(backend), 4, b"four")
-
-
-@case("replace a part", uploading)
-async def _replace_part(backend: FilesystemBackend) -> None:
-    await put_part(backend, await _bucket(backend), await the_upload(backend), 1, STORED)
-
-
-@case("finish an upload", uploading)
-async def _finish(backend: FilesystemBackend) -> None:
-    bucket, upload = await _bucket(backend), await the_upload(backend)
-    # A completed upload answers the same again, and has no parts any more.
-    sent = [] if upload.version_id else await backend.list_parts(bucket, upload, limit=2)
-    await finish(backend, bucket, upload, sent)
-
-
-@case("abort an upload", uploading, NoSuchUpload)
-async def _abort(backend: FilesystemBackend) -> None:
-    await backend.abort_upload(await _bucket(backend), await the_upload(backend))
-
-
-@case("create a bucket", _nothing, BucketAlreadyExists)
-async def _create_bucket(backend: FilesystemBackend) -> None:
-    await create_bucket(backend, "bucket")
-
-
-@case("change a bucket", plain)
-async def _update_bucket(backend: FilesystemBackend) -> None:
-    await set_versioning(backend, "bucket", "Enabled")
-
-
-@case("delete a bucket", empty_bucket, NoSuchBucket)
-async def _delete_bucket(backend: FilesystemBackend) -> None:
-    await backend.delete_bucket(await _bucket(backend))
-
-
-@case("change a record", plain)
-async def _update_record(backend: FilesystemBackend) -> None:
-    await backend.update_record("lease", "one", lambda _: Record("lease", "one", {"holder": "me"}))
-
-
-@case("collect garbage", plain)
-async def _collect(backend: FilesystemBackend) -> None:
-    bucket = await _bucket(backend)
-    await put(backend, bucket, "key", INLINE)
-    await put(backend, bucket, "key", OLD)
-    await collect_all(backend)
+CASES: Final = Cases(changes.CASES)
+case = CASES.case
 
 
 @case("open a new store", from_open=True)
@@ -453,67 +230,10 @@ async def opened(root: Path) -> AsyncIterator[FilesystemBackend]:
         await backend.close()
 
 
-async def sight(backend: FilesystemBackend) -> object:
-    """All that can be seen, without what the store names by itself; and GET, HEAD and LIST agree."""
-    buckets = [await _sight_of(backend, bucket) for bucket in await backend.list_buckets()]
-    records = [(record.id, record.document) for record in await backend.list_records("lease")]
-    return buckets, records
-
-
-async def _sight_of(backend: FilesystemBackend, bucket: Bucket) -> object:
-    listed = (await backend.list_versions(bucket, ListQuery(all_versions=True))).entries
-    versions = [version for version in listed if isinstance(version, ObjectVersion)]
-    for key in KEYS:
-        await _agree(backend, bucket, key, [version for version in versions if version.key == key])
-    shown = [(one.key, one.version_id == NULL_VERSION, one.etag, one.is_delete_marker) for one in versions]
-    datas = [etag_of(await get(backend, bucket, one.key, one.version_id)) for one in versions if one.size]
-    metadatas = [(await backend.get_version(bucket, one.key, one.version_id)).metadata for one in versions]
-    return bucket.name, bucket.versioning, shown, datas, metadatas, await _uploads(backend, bucket)
-
-
-async def _agree(backend: FilesystemBackend, bucket: Bucket, key: str, versions: list[ObjectVersion]) -> None:
-    current = (await backend.list_versions(bucket, ListQuery(prefix=key))).entries
-    if not versions:
-        assert not current
-        with pytest.raises(NoSuchKey):
-            await backend.get_version(bucket, key)
-        return
-    newest = await backend.get_version(bucket, key)
-    assert versions[0].version_id == newest.version_id
-    assert [one.content for one in current if isinstance(one, ObjectVersion)] == (
-        [] if newest.is_delete_marker else [newest.content]
-    )
-    for listed in versions:
-        found = await backend.get_version(bucket, key, listed.version_id)
-        assert (found.content, found.sequence, found.revision) == (listed.content, listed.sequence, listed.revision)
-        assert len(await content_of(backend, bucket, found)) == found.size
-
-
-async def _uploads(backend: FilesystemBackend, bucket: Bucket) -> object:
-    seen = []
-    for upload in (await backend.list_uploads(bucket, ListQuery())).entries:
-        assert not isinstance(upload, CommonPrefix)
-        parts = await backend.list_parts(bucket, upload)
-        for part in parts:
-            runs = backend.read_blob(bucket, part.blob, 0, part.size)
-            assert etag_of(b"".join([run async for run in runs])) == part.etag
-        seen.append([(part.number, part.etag) for part in parts])
-    return seen
-
-
 async def left_over(backend: FilesystemBackend) -> list[str]:
     """The files that nothing that can be seen accounts for."""
-    owned: set[str] = set()
-    for bucket in await backend.list_buckets():
-        for version in (await backend.list_versions(bucket, ListQuery(all_versions=True))).entries:
-            assert isinstance(version, ObjectVersion)
-            whole = await backend.get_version(bucket, version.key, version.version_id)
-            owned.update(part.blob.id for part in await backend.list_parts(bucket, whole))
-            owned.update([f"{whole.content}.parts"] if whole.parts else [])
-        for upload in (await backend.list_uploads(bucket, ListQuery())).entries:
-            assert isinstance(upload, Upload)
-            owned.update(part.blob.id for part in await backend.list_parts(bucket, upload))
-    return _files_but(Path(backend.store.root), owned)
+    blobs, contents = await owned_blobs(backend)
+    return _files_but(Path(backend.store.root), blobs | {f"{content}.parts" for content in contents})
 
 
 def _files_but(root: Path, owned: set[str]) -> list[str]:
@@ -535,21 +255,7 @@ async def prepared(root: Path, name: str) -> object:
 
 
 async def check_death(backend: FilesystemBackend, name: str, before: object) -> tuple[bool, object]:
-    """Whether the interrupted change was made, and what is seen once it is made again."""
-    seen = await sight(backend)
-    await collect_all(backend)
-    assert await sight(backend) == seen, "the collector took what was owned"
-    assert not await left_over(backend)
-    told = await backend.take("told", 10, AT_ONCE)
-    assert len(told) == int(CASES[name].tells and seen != before), "the journal tells what is not so"
-    try:
-        await CASES[name].act(backend)
-    except CASES[name].made:
-        assert seen != before
-    await collect_all(backend)
-    assert not await left_over(backend)
-    again = await sight(backend)
-    return seen != before, seen if seen != before and not CASES[name].repeats else again
+    return await check_interrupted(backend, CASES[name], before, lambda: left_over(backend))
 
 
 @pytest.mark.parametrize("watched", [False, True], ids=["opened again", "open all the time"])
@@ -715,7 +421,7 @@ async def test_bytes_are_in_the_ledger_before_they_are_written_and_after_they_ar
         assert condemned < diary.find("sync", f"{folder}/ledger", condemned) < owned
 
 
-async def test_a_relaxed_store_syncs_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_a_relaxed_store_syncsnothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with opened(tmp_path / "store") as backend:
         with monkeypatch.context() as patched:
             diary = Diary(patched, tmp_path / "store")
