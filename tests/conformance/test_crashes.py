@@ -14,16 +14,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import pytest
 
@@ -38,15 +35,12 @@ from tests.conformance.changes import (
     sight,
     uploading,
 )
+from tests.conformance.cutting import CUT, Cutter, cutting, serve_cuts
 from tests.conftest import (
     collect_all,
     create_bucket,
     put,
 )
-
-CUT: Final = 99
-"""The exit code of a process that died at its step."""
-
 
 # Dying
 
@@ -142,39 +136,10 @@ def run_cut(root: str, name: str, step: int) -> NoReturn:
         os._exit(1)
 
 
-def serve_cuts() -> None:
-    """Fork a process for each line that is read, and tell how it ended: forking is quick, and safe without threads."""
-    for line in sys.stdin:
-        root, name, step = json.loads(line)
-        pid = os.fork()
-        if not pid:
-            run_cut(root, name, step)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-
-
-class Cutter:
-    """Has changes made by processes that die."""
-
-    def __init__(self, stdin: IO[str], stdout: IO[str]) -> None:
-        self._stdin, self._stdout = stdin, stdout
-
-    def dies(self, root: Path, name: str, step: int) -> bool:
-        """Whether the process died at its step; False when the change came to its end before."""
-        print(json.dumps([str(root), name, step]), file=self._stdin, flush=True)
-        code = int(self._stdout.readline())
-        assert code in {0, CUT}, f"the change failed instead of being cut at step {step}"
-        return code == CUT
-
-
 @pytest.fixture(scope="module")
 def cutter() -> Iterator[Cutter]:
-    command = [sys.executable, "-m", __name__]
-    home = Path(__file__).parents[2]
-    with subprocess.Popen(command, cwd=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        yield Cutter(process.stdin, process.stdout)
-        process.stdin.close()
+    with cutting(__name__) as made:
+        yield made
 
 
 # The changes
@@ -276,10 +241,10 @@ async def test_a_change_that_is_cut_short_is_made_wholly_or_not_at_all(
         shutil.copytree(tmp_path / "base", copy)
         if watched:
             async with opened(copy) as backend:
-                died = cutter.dies(copy, name, step)
+                died = cutter.dies(str(copy), name, step)
                 made, again = await check_death(backend, name, before)
         else:
-            died = cutter.dies(copy, name, step)
+            died = cutter.dies(str(copy), name, step)
             async with opened(copy) as backend:
                 made, again = await check_death(backend, name, before)
         assert again == after, f"died at step {step}"
@@ -430,4 +395,4 @@ async def test_a_relaxed_store_syncsnothing(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 if __name__ == "__main__":
-    serve_cuts()
+    serve_cuts(run_cut)
