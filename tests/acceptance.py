@@ -205,7 +205,7 @@ class Answered:
         """What was answered is there, and what is listed can be read; how many are listed."""
         for key, md5 in list(self.objects.items()):
             status, body = ask(server, "GET", f"/killed/{key}")
-            assert status == 200, f"{key} was answered 200, and is {status} after the kill"
+            assert status == 200, f"{key} was answered 200, and is {status} after the kill: {body!r}"
             assert hashlib.md5(body, usedforsecurity=False).hexdigest() == md5, f"{key} differs after the kill"
         shown = dict(listed(server, "killed"))
         for key, size in shown.items():

@@ -60,7 +60,9 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def started(command: list[str], cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Process]:
+def started(
+    command: list[str], cwd: Path, env: Mapping[str, str] | None = None, *, user: int | None = None
+) -> Iterator[Process]:
     """A process whose output can be read; it is stopped at the end, if it has not ended by itself."""
     # What it complains of goes to a file: a pipe that nobody reads would stop it one day.
     with tempfile.TemporaryFile("w+") as complaints:
@@ -69,6 +71,7 @@ def started(command: list[str], cwd: Path, env: Mapping[str, str] | None = None)
             cwd=cwd,
             env=environment(env),
             text=True,
+            user=user,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,

@@ -109,22 +109,29 @@ class _Processes:
             print(f"post3: a worker could not start: {told.decode()}", file=sys.stderr, flush=True)
 
     def _reap(self) -> None:
-        for pid, started in list(self._started.items()):
-            gone, status = os.waitpid(pid, os.WNOHANG)
-            if not gone:
-                continue
-            del self._started[pid]
-            self._ready_pids.discard(pid)
-            if self._stopping:
-                continue
-            how = os.waitstatus_to_exitcode(status)
-            what = f"was ended by signal {-how}" if how < 0 else f"ended with status {how}"
-            if not self._told and not self._ready_pids:
-                self._error = f"A worker {what} before it was ready."
-                self._stop()
-                continue
-            print(f"post3: worker {pid} {what}; starting another.", file=sys.stderr, flush=True)
-            self._restart = max(monotonic(), started.time + PAUSE)
+        """See who has ended; the first process of a container inherits those too whose parent has."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            self._ended(pid, status)
+
+    def _ended(self, pid: int, status: int) -> None:
+        started = self._started.pop(pid, None)
+        self._ready_pids.discard(pid)
+        if started is None or self._stopping:
+            return
+        how = os.waitstatus_to_exitcode(status)
+        what = f"was ended by signal {-how}" if how < 0 else f"ended with status {how}"
+        if not self._told and not self._ready_pids:
+            self._error = f"A worker {what} before it was ready."
+            self._stop()
+            return
+        print(f"post3: worker {pid} {what}; starting another.", file=sys.stderr, flush=True)
+        self._restart = max(monotonic(), started.time + PAUSE)
 
     def _keep_up(self) -> None:
         """Start what is missing, say that all are ready, kill what does not stop."""

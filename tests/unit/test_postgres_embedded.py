@@ -167,6 +167,23 @@ async def test_one_that_was_killed_is_started_again_when_it_is_needed(folder: Pa
     assert Cluster(folder).pid() is None
 
 
+async def test_a_killed_one_whose_number_somebody_else_has_is_started_again(folder: Path) -> None:
+    first = a_store(folder, durable=True)
+    await first.open()
+    await put(first, await create_bucket(first, "bucket"), "key", DATA)
+    pid_file = folder / "pg" / "data" / "postmaster.pid"
+    said = pid_file.read_text().partition("\n")[2]
+    kill_all(folder)
+    await first.close()
+    user = Cluster(folder).user()
+    with started(["sleep", "60"], ROOT, user=user and user.pw_uid) as other:
+        pid_file.write_text(f"{other.pid}\n{said}")
+        second = a_store(folder)
+        await second.open()
+        assert await get(second, await second.get_bucket("bucket"), "key") == DATA
+        await second.close()
+
+
 async def test_a_cluster_that_was_half_made_is_made_anew(folder: Path) -> None:
     half = folder / "pg" / "data.new"
     half.mkdir(parents=True)

@@ -238,13 +238,14 @@ class Connections:
         session = await self._take()
         try:
             yield session
-        except (asyncpg.ReadOnlySQLTransactionError, asyncpg.InterfaceError):
-            # Perhaps another server takes writes now.
-            session.connection.terminate()
+        except asyncio.CancelledError:
+            session.connection.terminate()  # in the middle of a statement
             raise
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, (asyncio.CancelledError, OSError)):
-                session.connection.terminate()
+        except (*LOST, asyncpg.ReadOnlySQLTransactionError):
+            # Where one is lost, so may be those that lie idle; and another server may take writes now.
+            session.connection.terminate()
+            for idle in self._free:
+                idle.connection.terminate()
             raise
         finally:
             self._give_back(session)

@@ -254,11 +254,12 @@ class Cluster:
 
     def pid(self) -> int | None:
         """The process of the server, if it lives."""
-        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
-            pid = int((self.data / "postmaster.pid").read_text(encoding="utf-8").split("\n")[0])
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 0)
-                return pid
+        pid = self._written_pid()
+        return pid if pid is not None and _is_server(pid) else None
+
+    def _written_pid(self) -> int | None:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return int((self.data / "postmaster.pid").read_text(encoding="utf-8").partition("\n")[0])
         return None
 
     def run(self) -> None:
@@ -360,12 +361,22 @@ class Cluster:
         if log.exists() and log.stat().st_size > LOG_SIZE:
             log.rename(self.folder / "log.old")
         deadline = time.monotonic() + LINGER
+        self._forget_killed()
         while not self._started(binaries, log):
             said = _last_lines(log)
-            # Processes of a server that was killed may outlive it for a moment.
-            if "shared memory" not in said or time.monotonic() > deadline:
+            # A server that was killed, or its processes, may linger for a moment.
+            lingers = "shared memory" in said or "lock file" in said
+            if not lingers or time.monotonic() > deadline:
                 raise ValueError(f"PostgreSQL did not start: {said} (the whole log is {log})")
             time.sleep(0.2)
+
+    def _forget_killed(self) -> None:
+        """Remove the pid file of a server that was killed, where somebody has its number that is no server: PostgreSQL
+        would take it for one. That its own processes are gone, PostgreSQL sees by its shared memory.
+        """
+        pid = self._written_pid()
+        if pid is not None and _exists(pid) and not _is_server(pid):
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _started(self, binaries: Binaries, log: Path) -> bool:
         """Start it and wait until it is ready; False when it ends before."""
@@ -423,6 +434,32 @@ def may_pass(folder: Path, user: pwd.struct_passwd) -> bool:
     if about.st_uid == user.pw_uid:
         return bool(about.st_mode & stat.S_IXUSR)
     return bool(about.st_mode & (stat.S_IXGRP if about.st_gid == user.pw_gid else stat.S_IXOTH))
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_server(pid: int) -> bool:
+    """Whether that process is a PostgreSQL which lives, as far as the system tells.
+
+    In a container, numbers begin anew with each start, and somebody else may have it; and one that died stays in the
+    list until its parent has asked for it.
+    """
+    if not Path("/proc/self/stat").exists():
+        return _exists(pid)
+    try:
+        about = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    name, _, rest = about.partition("(")[2].rpartition(") ")
+    return name == "postgres" and rest[:1] not in ("Z", "X")
 
 
 def _user_name(uid: int) -> str:

@@ -17,11 +17,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-import asyncpg
-
 from post3.errors import SlowDown
 from post3.storage.postgres.connections import WAIT, Session
-from post3.storage.postgres.failures import LOST
 from post3.storage.postgres.names import lock_key
 
 logger = logging.getLogger("post3")
@@ -87,7 +84,7 @@ class Holds:
             reached, self._reached = self._reached, None
             try:
                 await self._bring_together()
-            except (*LOST, asyncpg.PostgresError) as error:
+            except Exception as error:
                 logger.warning("what is read and written cannot be held: %s: %s", type(error).__name__, error)
                 self._lose()
                 await self._again(reached)
