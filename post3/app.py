@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sanic import Sanic
 
     from post3.dispatch import Dispatcher
+    from post3.storage.postgres.database import Database
 
     app: Sanic[Any, Any]
 
@@ -45,19 +46,27 @@ def create_backend(settings: Settings) -> Backend:
 
 def _create_postgres(settings: Settings) -> Backend:
     from post3.storage.postgres.backend import PostgresBackend  # noqa: PLC0415
+
+    return PostgresBackend(
+        create_database(settings),
+        schema=settings.pg_schema,
+        connections=settings.pg_connections,
+        durable=settings.durable,
+    )
+
+
+def create_database(settings: Settings) -> Database:
+    """The database of the PostgreSQL store that the settings name, not yet running. Raises ConfigError."""
     from post3.storage.postgres.database import RemoteDatabase  # noqa: PLC0415
     from post3.storage.postgres.embedded import EmbeddedDatabase  # noqa: PLC0415
 
-    database: RemoteDatabase | EmbeddedDatabase
+    if settings.backend != "pg":
+        raise ConfigError(f"--backend {settings.backend} has no database.")
     if settings.database_url is not None:
-        database = RemoteDatabase(settings.database_url)
-    elif (settings.data_dir / "format").exists():
+        return RemoteDatabase(settings.database_url)
+    if (settings.data_dir / "format").exists():
         raise ConfigError(f"{settings.data_dir} holds a filesystem store: say --backend fs, or another --data-dir.")
-    else:
-        database = EmbeddedDatabase(settings.data_dir, user=settings.pg_user, archive=settings.pg_archive)
-    return PostgresBackend(
-        database, schema=settings.pg_schema, connections=settings.pg_connections, durable=settings.durable
-    )
+    return EmbeddedDatabase(settings.data_dir, user=settings.pg_user, archive=settings.pg_archive)
 
 
 @dataclass(frozen=True, slots=True)

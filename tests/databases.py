@@ -16,8 +16,9 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from post3.storage.postgres.backend import PostgresBackend
+from post3.storage.postgres.cluster import Cluster
 from post3.storage.postgres.database import RemoteDatabase
-from post3.storage.postgres.embedded import Cluster, EmbeddedDatabase
+from post3.storage.postgres.embedded import EmbeddedDatabase
 
 T = TypeVar("T")
 GIVEN: Final = "POST3_TEST_DATABASE_URL"

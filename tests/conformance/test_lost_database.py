@@ -25,7 +25,8 @@ from post3.model.object import Block
 from post3.model.record import Record
 from post3.storage.postgres import connections
 from post3.storage.postgres.backend import PostgresBackend
-from post3.storage.postgres.embedded import Cluster, EmbeddedDatabase
+from post3.storage.postgres.cluster import Cluster
+from post3.storage.postgres.embedded import EmbeddedDatabase
 from post3.storage.protocol import Collected
 from tests.conftest import (
     AT_ONCE,

@@ -21,7 +21,8 @@ import pytest
 from post3.errors import ServiceUnavailable, SlowDown
 from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.binaries import Binaries, installed
-from post3.storage.postgres.embedded import LONGEST_SOCKET, Cluster, EmbeddedDatabase
+from post3.storage.postgres.cluster import LONGEST_SOCKET, Cluster
+from post3.storage.postgres.embedded import EmbeddedDatabase
 from tests.conftest import MIB, create_bucket, get, put, some_bytes
 from tests.databases import passable_folder
 from tests.servers import ROOT, environment, read_line, started
@@ -279,12 +280,13 @@ async def test_as_root_it_alone_runs_as_somebody_else_who_owns_its_folder(folder
 ORDINARY: Final = """
 import asyncio
 from pathlib import Path
-from post3.storage.postgres import embedded
+from post3.storage.postgres import cluster
 from post3.storage.postgres.binaries import Binaries
+from post3.storage.postgres.embedded import EmbeddedDatabase
 
 major, programs, home = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-embedded.find_binaries = lambda _major: Binaries(major, programs)
-database = embedded.EmbeddedDatabase(home)
+cluster.find_binaries = lambda _major: Binaries(major, programs)
+database = EmbeddedDatabase(home)
 
 async def main():
     await asyncio.to_thread("".encode, "ascii")  # what is imported late would be out of reach
@@ -307,7 +309,7 @@ def test_an_ordinary_user_runs_it_too(folder: Path) -> None:
     # Programs where that user can run them.
     copying = Cluster(folder / "programs")
     copying.prepare()
-    programs = copying.binaries()
+    programs = copying.binaries(None)
     for place in (copying.folder, *copying.folder.rglob("*")):
         if not place.is_symlink():
             place.chmod(place.stat().st_mode | 0o555)

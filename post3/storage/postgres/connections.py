@@ -167,6 +167,10 @@ class Connections:
         """The first row of a statement that changes nothing."""
         return await self._read(lambda session: session.row(name, *values))
 
+    async def value(self, name: str, *values: object) -> Any:
+        """The first column of the first row of a statement that changes nothing."""
+        return await self._read(lambda session: session.value(name, *values))
+
     async def _read(self, work: Work[T]) -> T:
         for turn in range(READ_TRIES):
             try:

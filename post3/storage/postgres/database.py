@@ -28,12 +28,12 @@ class RemoteDatabase(Database):
         """Raises ValueError for what is no PostgreSQL URL."""
         if urlsplit(url).scheme not in ("postgres", "postgresql"):
             raise ValueError("a database URL looks like postgresql://user:password@host:5432/name")
-        self._url = url
+        self.url = url
 
     async def start(self) -> Mapping[str, Any]:
         """See Database."""
-        arguments: dict[str, Any] = {"dsn": self._url}
-        if "," in urlsplit(self._url).netloc and "target_session_attrs" not in urlsplit(self._url).query:
+        arguments: dict[str, Any] = {"dsn": self.url}
+        if "," in urlsplit(self.url).netloc and "target_session_attrs" not in urlsplit(self.url).query:
             # Of several hosts, whichever takes writes now.
             arguments["target_session_attrs"] = "read-write"
         return arguments
@@ -42,5 +42,5 @@ class RemoteDatabase(Database):
         """Nothing to give back."""
 
     def __str__(self) -> str:
-        parts = urlsplit(self._url)
+        parts = urlsplit(self.url)
         return f"{parts.netloc.rpartition('@')[2] or 'localhost'}{parts.path}"

@@ -26,6 +26,18 @@ CREATE TABLE IF NOT EXISTS post3.migrations (
     applied        timestamptz NOT NULL DEFAULT now()
 );
 
+-- count_servers --
+-- Other connections of post3 to this database.
+SELECT count(*) FROM pg_stat_activity
+ WHERE application_name = 'post3' AND datname = current_database() AND pid <> pg_backend_pid();
+
+-- has_buckets --
+SELECT to_regclass(format('%I.buckets', $1::text)) IS NOT NULL;
+
+-- holds_anything --
+-- Leases are no content: a server that found nothing to do leaves some.
+SELECT EXISTS (SELECT FROM post3.buckets) OR EXISTS (SELECT FROM post3.records WHERE kind <> 'lease');
+
 -- list_migrations --
 SELECT number, checksum, oldest_program FROM post3.migrations ORDER BY number;
 
