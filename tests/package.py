@@ -28,9 +28,10 @@ def run(*command: str | Path) -> None:
 
 
 def check_wheel(wheel: Path) -> None:
-    """The compiled chunker, its stub and the typing mark are in; no C, no Cython, no tests."""
+    """The compiled chunker, its stub, the SQL and the typing mark are in; no C, no Cython, no tests."""
     names = zipfile.ZipFile(wheel).namelist()
-    wanted = {"post3/_chunker.pyi", "post3/py.typed", "post3/cli/server.py"}
+    sql = {str(path.relative_to(ROOT)) for path in (ROOT / "post3").rglob("*.sql")}
+    wanted = {"post3/_chunker.pyi", "post3/py.typed", "post3/cli/server.py", *sql}
     assert wanted <= set(names), f"the wheel lacks {wanted - set(names)}"
     assert any(name.startswith("post3/_chunker.") and name.endswith((".so", ".pyd")) for name in names), names
     wrong = [name for name in names if name.endswith((".c", ".h", ".pyx")) or not name.startswith("post3")]
