@@ -6,8 +6,11 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
+from tests.databases import passable_folder
 from tests.operations_table import FILE, page
 from tests.servers import Server, post3_serve
 
@@ -22,13 +25,19 @@ def block(name: str) -> list[str]:
     return match[1].splitlines()
 
 
-def run(command: str, server: Server) -> str:
+def put(server: Server, path: str, body: bytes = b"") -> None:
+    with closing(HTTPConnection(server.host, server.port, timeout=30)) as connection:
+        connection.request("PUT", path, body)
+        assert connection.getresponse().status == 200
+
+
+def run(command: str, server: Server, folder: Path = ROOT) -> str:
     """What a command of the README prints, with the address of this server in it. Its failure is the test's."""
     scripts = Path(sys.executable).parent
-    env = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
     at_server = command.replace("http://127.0.0.1:9000", server.url)
     done = subprocess.run(
-        at_server, shell=True, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60
+        at_server, shell=True, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, f"{at_server}: {done.stdout}{done.stderr}"
     return done.stdout
@@ -51,6 +60,18 @@ def test_the_readmes_aws_lines_do_as_they_say(tmp_path: Path) -> None:
         _make, _sync, listed, printed, _end = [run(command, server) for command in block("aws")]
         assert "docs/architecture.md" in listed
         assert printed == (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_backup_lines_do_as_they_say() -> None:
+    with passable_folder() as folder:
+        with post3_serve(cwd=folder) as server:
+            put(server, "/bucket")
+            put(server, "/bucket/key", b"hello")
+            for command in block("backup"):
+                run(command, server, folder)
+        for data_dir in ("restored", "copied"):
+            with post3_serve("--data-dir", data_dir, cwd=folder) as server:
+                assert run(f"curl -fsS {server.url}/bucket/key", server) == "hello"
 
 
 def test_the_readmes_lines_to_serve_and_to_test_are_one_line_each() -> None:

