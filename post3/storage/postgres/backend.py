@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import asyncpg
 
 from post3.errors import ServiceUnavailable
@@ -10,7 +13,7 @@ from post3.storage.postgres.buckets import PostgresBuckets
 from post3.storage.postgres.database import Database
 from post3.storage.postgres.failures import LOST
 from post3.storage.postgres.garbage import PostgresGarbage
-from post3.storage.postgres.migrate import migrate
+from post3.storage.postgres.migrate import Connection, check_sessions, migrate
 from post3.storage.postgres.records import PostgresJournal, PostgresRecords
 from post3.storage.postgres.sql import DEFAULT_SCHEMA
 from post3.storage.postgres.store import Store
@@ -42,11 +45,9 @@ class PostgresBackend(
     async def open(self) -> None:
         """See Backend. Makes the schema, or brings it up to date."""
         try:
-            connection = await self.store.connections.connect()
-            try:
-                await migrate(connection, self.store.schema)
-            finally:
-                await connection.close()
+            async with self._connection() as one, self._connection() as other:
+                await check_sessions(one, other)
+                await migrate(one, self.store.schema)
         except (*LOST, asyncpg.PostgresError) as error:
             await self.store.database.stop()
             if isinstance(error, ValueError):
@@ -57,6 +58,14 @@ class PostgresBackend(
         except BaseException:
             await self.store.database.stop()
             raise
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        connection = await self.store.connections.connect()
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     async def close(self) -> None:
         """See Backend."""

@@ -78,6 +78,24 @@ async def migrate(connection: Connection, schema: str, migrations: tuple[Migrati
             )
 
 
+async def check_sessions(one: Connection, other: Connection) -> None:
+    """See that each connection keeps a session of its own. Raises ValueError where a pooler shares them out anew for
+    each transaction: what is prepared, set and held in one would be gone, or somebody else's.
+    """
+    statements = load_statements()
+    try:
+        await one.fetchval(statements["mark_session"], "one")
+        await other.fetchval(statements["mark_session"], "other")
+        kept = await one.fetchval(statements["session_mark"]) == "one"
+    except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError):
+        kept = False
+    if not kept:
+        raise ValueError(
+            "Between post3 and PostgreSQL is a pooler that changes sessions with each transaction; let it keep them "
+            "(PgBouncer: pool_mode = session), or connect without it."
+        )
+
+
 async def _check_server(connection: Connection) -> None:
     (about,) = await connection.fetch(load_statements()["about_server"])
     if about["version"] < OLDEST_SERVER * 10_000:

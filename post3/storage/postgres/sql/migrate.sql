@@ -5,6 +5,12 @@
 SELECT current_setting('server_version_num')::integer AS version, current_setting('server_encoding') AS encoding,
        pg_is_in_recovery() AS is_replica;
 
+-- mark_session --
+SELECT set_config('post3.session', $1, false);
+
+-- session_mark --
+SELECT current_setting('post3.session', true);
+
 -- has_schema --
 SELECT to_regnamespace($1) IS NOT NULL;
 
