@@ -432,10 +432,12 @@ class MemoryBackend(Backend):
 
     async def take(self, stream: str, limit: int, lease: timedelta) -> list[Entry]:
         now = self._clock()
-        due = [told for told in self._journal.values() if told.entry.stream == stream and told.due <= now][:limit]
+        due = [told for told in self._journal.values() if told.entry.stream == stream and told.due <= now]
+        taken = {told.entry.id for told in sorted(due, key=lambda told: told.due)[:limit]}
         for told in due:
-            told.due = now + lease
-        return [told.entry for told in due]
+            if told.entry.id in taken:
+                told.due = now + lease
+        return [told.entry for told in due if told.entry.id in taken]
 
     async def settle(self, entries: Sequence[Entry]) -> None:
         for entry in entries:

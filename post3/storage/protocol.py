@@ -226,7 +226,11 @@ class Journal(Protocol):
         """Write entries that tell of no change."""
 
     async def take(self, stream: str, limit: int, lease: timedelta) -> list[Entry]:
-        """The oldest entries that nobody holds, held for the caller until the lease ends."""
+        """Those of the entries that nobody holds which have waited longest, held for the caller until the lease ends.
+
+        Told in the order of their making. What was held and not settled waits anew from the end of its lease, so that one
+        that cannot be told keeps none that can.
+        """
 
     async def settle(self, entries: Sequence[Entry]) -> None:
         """Forget them: they were told."""

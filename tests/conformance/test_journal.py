@@ -72,6 +72,15 @@ async def test_what_is_not_settled_is_given_again_after_the_lease(backend: Backe
     assert await backend.take("notification", 10, LONG) == []
 
 
+async def test_what_could_not_be_told_lets_others_go_first(backend: Backend, bucket: Bucket) -> None:
+    for name in "first", "second", "third":
+        await backend.append(bucket, [entry(name)])
+    assert names(await backend.take("notification", 1, AT_ONCE)) == ["first"]
+    assert names(await backend.take("notification", 1, AT_ONCE)) == ["second"]
+    assert names(await backend.take("notification", 2, AT_ONCE)) == ["first", "third"]
+    assert names(await backend.take("notification", 1, AT_ONCE)) == ["second"]
+
+
 async def test_what_is_settled_is_forgotten(backend: Backend, bucket: Bucket) -> None:
     await backend.append(bucket, [entry("first"), entry("second"), entry("third")])
     first, _, third = await backend.take("notification", 10, AT_ONCE)

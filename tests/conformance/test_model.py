@@ -533,6 +533,7 @@ def _told_record(record: Record | None) -> object:
     return record and (record.kind, record.id, record.document, record.revision)
 
 
+@pytest.mark.timeout(600)  # what fails is made shorter for up to five minutes before it is told
 @pytest.mark.parametrize("store", STORES)
 def test_any_store_does_what_the_store_in_memory_does(store: str) -> None:
     run_state_machine_as_test(

@@ -99,8 +99,7 @@ class FilesystemJournal:
         taken: list[Entry] = []
         with self.store.locks.held(f"journal-{escape(stream)}"):
             names = os.listdir(folder) if os.path.isdir(folder) else []
-            due = sorted((name for name in names if int(name[:16], 16) <= now), key=lambda name: name.partition("-")[2])
-            for name in due:
+            for name in sorted(name for name in names if int(name[:16], 16) <= now):
                 if len(taken) == limit:
                     break
                 document = None if name.endswith(PENDING) else read_document(f"{folder}/{name}")
@@ -109,7 +108,7 @@ class FilesystemJournal:
                 id = name.partition("-")[2]
                 os.rename(f"{folder}/{name}", f"{folder}/{later:016x}-{id}")
                 taken.append(Entry(stream=stream, document=load_tree(document["document"]), id=id))
-        return taken
+        return sorted(taken, key=lambda entry: entry.id)
 
     async def settle(self, entries: Sequence[Entry]) -> None:
         """See Journal."""
