@@ -30,8 +30,20 @@ class S3Error(Exception):
         return f"{self.code}: {self.message}{told}"
 
 
+class AccessControlListNotSupported(S3Error):
+    """The bucket does not allow ACLs"""
+
+
 class AccessDenied(S3Error, status=403):
     """Access Denied"""
+
+
+class AuthorizationHeaderMalformed(S3Error):
+    """The authorization header you provided is invalid."""
+
+
+class AuthorizationQueryParametersError(S3Error):
+    """The authorization query parameters you provided are invalid."""
 
 
 class BadDigest(S3Error):
@@ -70,8 +82,16 @@ class IncompleteBody(S3Error):
     """You did not provide the number of bytes specified by the Content-Length HTTP header."""
 
 
+class IncorrectNumberOfFilesInPostRequest(S3Error):
+    """POST requires exactly one file upload per request."""
+
+
 class InternalError(S3Error, status=500):
     """An internal error occurred. Try again."""
+
+
+class InvalidAccessKeyId(S3Error, status=403):
+    """The AWS Access Key Id you provided does not exist in our records."""
 
 
 class InvalidArgument(S3Error):
@@ -107,6 +127,10 @@ class InvalidPartOrder(S3Error):
     """The list of parts was not in ascending order. Parts must be ordered by part number."""
 
 
+class InvalidPolicyDocument(S3Error):
+    """The content of the form does not meet the conditions specified in the policy document."""
+
+
 class InvalidRange(S3Error, status=416):
     """The requested range is not satisfiable"""
 
@@ -127,6 +151,18 @@ class KeyTooLongError(S3Error):
     """Your key is too long."""
 
 
+class MalformedACLError(S3Error):
+    """The XML you provided was not well-formed or did not validate against our published schema"""
+
+
+class MalformedPOSTRequest(S3Error):
+    """The body of your POST request is not well-formed multipart/form-data."""
+
+
+class MalformedPolicy(S3Error):
+    """This policy contains invalid Json"""
+
+
 class MalformedTrailerError(S3Error):
     """The request contained trailing data that was not well-formed or did not conform to our published schema."""
 
@@ -137,6 +173,10 @@ class MalformedXML(S3Error):
 
 class MaxMessageLengthExceeded(S3Error):
     """Your request was too big."""
+
+
+class MaxPostPreDataLengthExceededError(S3Error):
+    """Your POST request fields preceding the upload file were too large."""
 
 
 class MetadataTooLarge(S3Error):
@@ -151,12 +191,24 @@ class MissingContentLength(S3Error, status=411):
     """You must provide the Content-Length HTTP header."""
 
 
+class MissingSecurityHeader(S3Error):
+    """Your request was missing a required header"""
+
+
 class NoSuchBucket(S3Error, status=404):
     """The specified bucket does not exist"""
 
 
+class NoSuchBucketPolicy(S3Error, status=404):
+    """The bucket policy does not exist"""
+
+
 class NoSuchKey(S3Error, status=404):
     """The specified key does not exist."""
+
+
+class NoSuchPublicAccessBlockConfiguration(S3Error, status=404):
+    """The public access block configuration was not found"""
 
 
 class NoSuchRecord(S3Error, status=404):
@@ -176,6 +228,14 @@ class NotFound(S3Error, status=404):
     """The requested resource does not exist."""
 
 
+class NotModified(S3Error, status=304):
+    """Not Modified"""
+
+
+class OperationAborted(S3Error, status=409):
+    """A conflicting conditional operation is currently in progress against this resource. Try again."""
+
+
 class OperationNotImplemented(S3Error, status=501, code="NotImplemented"):
     """A header or query you provided implies functionality that is not implemented"""
 
@@ -185,12 +245,8 @@ class OperationNotImplemented(S3Error, status=501, code="NotImplemented"):
         super().__init__(f"{type(self).__doc__}{told and ': '}{told}", headers=None, **details)
 
 
-class NotModified(S3Error, status=304):
-    """Not Modified"""
-
-
-class OperationAborted(S3Error, status=409):
-    """A conflicting conditional operation is currently in progress against this resource. Try again."""
+class OwnershipControlsNotFoundError(S3Error, status=404):
+    """The bucket ownership controls were not found"""
 
 
 class PreconditionFailed(S3Error, status=412):
@@ -201,6 +257,10 @@ class RequestHeaderSectionTooLarge(S3Error):
     """Your request header section exceeds the maximum allowed size."""
 
 
+class RequestTimeTooSkewed(S3Error, status=403):
+    """The difference between the request time and the current time is too large."""
+
+
 class RequestTimeout(S3Error):
     """Your socket connection to the server was not read from or written to within the timeout period."""
 
@@ -209,12 +269,21 @@ class ServiceUnavailable(S3Error, status=503):
     """Service is unable to handle request."""
 
 
+class SignatureDoesNotMatch(S3Error, status=403):
+    """The request signature we calculated does not match the signature you provided. Check your key and signing \
+method."""
+
+
 class SlowDown(S3Error, status=503):
     """Please reduce your request rate."""
 
 
 class StaleBucket(S3Error, status=409, code="OperationAborted"):
     """The bucket changed while the request was under way. Try again."""
+
+
+class UnresolvableGrantByEmailAddress(S3Error):
+    """The email address you provided does not match any account on record."""
 
 
 class XAmzContentSHA256Mismatch(S3Error):
