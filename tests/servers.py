@@ -39,7 +39,7 @@ class Server:
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without anything that would set the server."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("POST3_", "SANIC_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("POST3_", "SANIC_", "MINIO_"))}
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(extra or {})}
 
 

@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from post3.config import OPTIONS, ConfigError, Endpoint, Settings, parse_endpoint
+from post3.auth.credentials import Key
+from post3.config import OPTIONS, VARIABLES, ConfigError, Endpoint, NewBucket, Settings, check_reach, parse_endpoint
+from post3.model.identity import ROOT
+
+ROOT_KEY = {"POST3_ACCESS_KEY": "ROOT", "POST3_SECRET_KEY": "open sesame"}
 
 
 def test_each_setting_has_one_row_and_each_row_a_setting() -> None:
-    assert [option.field for option in OPTIONS] == list(dict.fromkeys(option.field for option in OPTIONS))
-    assert {option.field for option in OPTIONS} == {field.name for field in fields(Settings)}
+    rows = [option.field for option in OPTIONS] + [variable.field for variable in VARIABLES]
+    assert rows == list(dict.fromkeys(rows))
+    assert set(rows) == {field.name for field in fields(Settings)}
 
 
 def test_the_defaults_in_the_help_are_the_defaults() -> None:
@@ -41,6 +46,10 @@ def test_every_flag_has_a_variable() -> None:
             "POST3_ALLOW_ANONYMOUS": "1",
             "POST3_ALLOW_NETWORK_DISK": "true",
             "POST3_ACCESS_LOG": "yes",
+            "POST3_USERS": "/srv/users.json",
+            "POST3_BUCKETS": "photos, site:public-read",
+            "POST3_SIGV2": "0",
+            "POST3_ALLOW_SIGV2": "1",
         },
     ) == Settings(
         backend="fs",
@@ -57,6 +66,10 @@ def test_every_flag_has_a_variable() -> None:
         allow_anonymous=True,
         allow_network_disk=True,
         access_log=True,
+        users=Path("/srv/users.json"),
+        buckets=(NewBucket("photos"), NewBucket("site", "public-read")),
+        sigv2_links=False,
+        sigv2_headers=True,
     )
 
 
@@ -84,6 +97,12 @@ def test_a_flag_wins_over_its_variable() -> None:
         ("POST3_GC_GRACE", "--gc-grace", "gc_grace", "1"),
         ("POST3_GC_GRACE", "--gc-grace", "gc_grace", "-1h"),
         ("POST3_ALLOW_ANONYMOUS", "--allow-anonymous", "allow_anonymous", "perhaps"),
+        ("POST3_USERS", "--users", "users", ""),
+        ("POST3_BUCKETS", "--buckets", "buckets", "ab"),
+        ("POST3_BUCKETS", "--buckets", "buckets", "photos:"),
+        ("POST3_BUCKETS", "--buckets", "buckets", "photos:bucket-owner-read"),
+        ("POST3_BUCKETS", "--buckets", "buckets", "photos,site,photos:private"),
+        ("POST3_SIGV2", "--sigv2", "sigv2_links", "old"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_name_and_what_is_allowed(
@@ -133,13 +152,43 @@ def test_an_address_beyond_this_machine_must_be_asked_for(host: str) -> None:
     flags = {"backend": "fs", "endpoint": host}
 
     with pytest.raises(ConfigError, match="--allow-anonymous"):
-        Settings.load(flags, {}).check()
-    Settings.load({**flags, "allow_anonymous": "1"}, {}).check()
+        check_reach(Settings.load(flags, {}), has_credentials=False)
+    check_reach(Settings.load({**flags, "allow_anonymous": "1"}, {}), has_credentials=False)
+    check_reach(Settings.load(flags, {}), has_credentials=True)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3:9000", "[::1]:9000"])
 def test_an_address_of_this_machine_may_be_open(host: str) -> None:
-    Settings.load({"backend": "fs", "endpoint": host}, {}).check()
+    settings = Settings.load({"backend": "fs", "endpoint": host}, {})
+    settings.check()
+    check_reach(settings, has_credentials=False)
+
+
+def test_what_needs_no_store_to_know_is_refused_before_one_is_open() -> None:
+    beyond = {"backend": "memory", "endpoint": "0.0.0.0:9000"}
+
+    with pytest.raises(ConfigError, match="--allow-anonymous"):
+        Settings.load(beyond, {}).check()
+    Settings.load(beyond, ROOT_KEY).check()
+    Settings.load({**beyond, "users": "users.json"}, {}).check()
+    Settings.load({**beyond, "backend": "fs"}, {}).check()
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "part"),
+    [({}, ROOT_KEY, "there is a root key"), ({"users": "users.json"}, {}, "--users (POST3_USERS) names a file")],
+)
+def test_anyone_and_whoever_has_a_key_contradict_each_other(
+    flags: dict[str, str], environment: dict[str, str], part: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Settings.load({"backend": "fs", "allow_anonymous": "1", **flags}, environment).check()
+    assert part in str(refused.value)
+
+
+def test_anyone_and_users_in_the_store_contradict_each_other() -> None:
+    with pytest.raises(ConfigError, match="users of the store have keys"):
+        check_reach(Settings.load({"allow_anonymous": "1"}, {}), has_credentials=True)
 
 
 def test_a_url_with_its_password_is_never_shown() -> None:
@@ -158,3 +207,102 @@ def test_what_is_for_a_postgresql_of_its_own_goes_with_no_other_store(field: str
 def test_memory_belongs_to_one_process() -> None:
     with pytest.raises(ConfigError, match="one worker"):
         Settings.load({"backend": "memory", "workers": "2"}, {}).check()
+
+
+# The root key
+
+
+def test_the_root_key_comes_from_the_environment() -> None:
+    settings = Settings.load({}, ROOT_KEY)
+
+    assert settings.root_key == Key("ROOT", "open sesame", ROOT)
+    assert settings.has_credentials
+    assert Settings.load({}, {}).root_key is None
+
+
+def test_the_root_key_is_shown_nowhere() -> None:
+    settings = Settings.load({}, ROOT_KEY)
+
+    for shown in (repr(settings), str(settings), repr(settings.root_key)):
+        assert "sesame" not in shown
+    assert "ROOT" not in repr(settings)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_each_half_may_come_from_a_file(tmp_path: Path, end: str) -> None:
+    (tmp_path / "access").write_bytes(f"ROOT{end}".encode())
+    (tmp_path / "secret").write_bytes(f"sésame, ouvre{end}".encode())
+
+    for names in (("POST3_ACCESS_KEY", "POST3_SECRET_KEY"), ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")):
+        files = {f"{name}_FILE": str(tmp_path / file) for name, file in zip(names, ("access", "secret"), strict=True)}
+        assert Settings.load({}, files).root_key == Key("ROOT", "sésame, ouvre", ROOT)
+
+
+def test_another_server_s_variables_count_where_there_are_none_of_its_own() -> None:
+    other = {"MINIO_ROOT_USER": "minio", "MINIO_ROOT_PASSWORD": "minio-secret"}
+
+    assert Settings.load({}, other).root_key == Key("minio", "minio-secret", ROOT)
+    assert Settings.load({}, {**other, **ROOT_KEY}).root_key == Key("ROOT", "open sesame", ROOT)
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [
+        ("POST3_ACCESS_KEY", "POST3_SECRET_KEY"),
+        ("POST3_SECRET_KEY", "POST3_ACCESS_KEY"),
+        ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"),
+        ("MINIO_ROOT_PASSWORD", "MINIO_ROOT_USER"),
+    ],
+)
+def test_one_half_alone_is_refused_also_beside_another_server_s(there: str, missing: str) -> None:
+    other = {} if there.startswith("MINIO") else {"MINIO_ROOT_USER": "minio", "MINIO_ROOT_PASSWORD": "minio-secret"}
+
+    with pytest.raises(ConfigError) as refused:
+        Settings.load({}, {**other, there: "open sesame".replace(" ", "-")})
+    assert str(refused.value) == f"{there} is set, but {missing} is not; a key needs both."
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("POST3_ACCESS_KEY", "open/sesame"),
+        ("POST3_ACCESS_KEY", ""),
+        ("POST3_SECRET_KEY", "sesame"),
+        ("POST3_SECRET_KEY", ""),
+    ],
+)
+def test_a_wrong_half_is_told_and_not_shown(tmp_path: Path, variable: str, text: str) -> None:
+    (tmp_path / "file").write_text(text)
+    as_file = {name: value for name, value in ROOT_KEY.items() if name != variable}
+
+    for environment, source in (
+        ({**ROOT_KEY, variable: text}, variable),
+        ({**as_file, f"{variable}_FILE": str(tmp_path / "file")}, f"The file of {variable}_FILE"),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            Settings.load({}, environment)
+        assert str(refused.value).startswith(f"{source} is not shown here, but must be ")
+        assert "sesame" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("missing", "cannot be read: No such file or directory"),
+        (".", "cannot be read: Is a directory"),
+        ("nul\0", "cannot be read: there can be no such file"),
+        ("latin", "is not UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_by_its_name(tmp_path: Path, file: str, why: str) -> None:
+    (tmp_path / "latin").write_bytes(b"\xff" * 20)
+    path = f"{tmp_path}/{file}"
+
+    with pytest.raises(ConfigError) as refused:
+        Settings.load({}, {"POST3_ACCESS_KEY": "ROOT", "POST3_SECRET_KEY_FILE": path})
+    assert str(refused.value) == f"POST3_SECRET_KEY_FILE names {path!r}, which {why}."
+
+
+def test_a_variable_and_its_file_contradict_each_other() -> None:
+    with pytest.raises(ConfigError, match="POST3_SECRET_KEY and POST3_SECRET_KEY_FILE are both set"):
+        Settings.load({}, {**ROOT_KEY, "POST3_SECRET_KEY_FILE": "/srv/secret"})
