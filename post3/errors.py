@@ -98,6 +98,10 @@ class InvalidArgument(S3Error):
     """Invalid Argument"""
 
 
+class InvalidBucketAclWithObjectOwnership(S3Error):
+    """Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"""
+
+
 class InvalidBucketName(S3Error):
     """The specified bucket is not valid."""
 

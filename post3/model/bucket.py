@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+from post3.model.grants import Grants
 from post3.model.object import NEW_VERSION, NULL_VERSION
 from post3.model.tree import Tree
 
@@ -29,6 +30,8 @@ class Bucket:
     """The LocationConstraint that it was made with; empty is us-east-1."""
     configurations: Mapping[str, Tree] = field(default_factory=dict)
     """Documents by subresource: "versioning" -> {"Status": "Enabled"}."""
+    acl: Grants | None = None
+    """None: the owner alone."""
 
     @property
     def versioning(self) -> VersioningStatus:

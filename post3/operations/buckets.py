@@ -9,11 +9,11 @@ from typing import Final
 from post3.errors import BucketAlreadyExists, InvalidArgument, InvalidLocationConstraint, OperationNotImplemented
 from post3.model.bucket import Bucket
 from post3.model.names import check_bucket_name
+from post3.model.tree import text
 from post3.operations.tokens import next_token, parse_token
 from post3.s3.call import Call
 from post3.s3.message import Response, document
 from post3.s3.router import operation
-from post3.s3.xml import text
 
 DEFAULT_REGION: Final = "us-east-1"
 MAX_BUCKETS: Final = 10_000

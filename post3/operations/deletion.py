@@ -11,12 +11,11 @@ from post3.model.bucket import Bucket
 from post3.model.conditions import WriteConditions
 from post3.model.names import check_key, is_version_id
 from post3.model.object import NULL_VERSION, ObjectVersion
-from post3.model.tree import Tree
+from post3.model.tree import Tree, each, text
 from post3.s3.call import Call
 from post3.s3.headers import parse_etags, parse_http_date, write_conditions
 from post3.s3.message import Response, document
 from post3.s3.router import operation
-from post3.s3.xml import each, text
 
 MAX_KEYS: Final = 1000
 MAX_DOCUMENT: Final = 8 * 2**20

@@ -32,7 +32,7 @@ from post3.model.checksums import (
 )
 from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
-from post3.model.tree import Tree
+from post3.model.tree import Tree, each, text
 from post3.model.upload import Upload, upload_id_at
 from post3.operations.objects import (
     checksum_elements,
@@ -53,7 +53,6 @@ from post3.s3.headers import (
 )
 from post3.s3.message import Response, document
 from post3.s3.router import operation
-from post3.s3.xml import each, text
 
 MIN_PART: Final = 5 * 2**20
 """Bytes of every part but the last.
