@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from post3.allocator import give_back_large_blocks
 from post3.auth.access import Admission
-from post3.config import ConfigError, Endpoint, Settings
+from post3.config import ConfigError, Endpoint, Settings, check_reach
+from post3.errors import S3Error
 from post3.server import Answer, build_sanic
 from post3.storage.protocol import Backend
+from post3.users.credentials import StoredCredentials
+from post3.workers.buckets import make_buckets
 from post3.workers.garbage import collect_forever
 
 if TYPE_CHECKING:
     from sanic import Sanic
 
+    from post3.auth.credentials import Credentials
     from post3.dispatch import Dispatcher
     from post3.storage.postgres.database import Database
 
@@ -74,6 +78,7 @@ class _Running:
     """What a process has under way for a server."""
 
     backend: Backend
+    credentials: StoredCredentials
     dispatcher: Dispatcher
     collector: asyncio.Task[None]
 
@@ -82,6 +87,7 @@ class _Running:
         self.collector.cancel()
         await asyncio.wait([self.collector])
         await self.dispatcher.close()
+        await self.credentials.close()
         await self.backend.close()
 
 
@@ -95,9 +101,10 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
     running: list[_Running] = []
 
     def check(host: str, port: int, workers: int) -> None:
-        replace(settings, endpoint=Endpoint(host, port), workers=workers).check()
+        asked = replace(settings, endpoint=Endpoint(host, port), workers=workers)
+        asked.check()
         # Opened once before any worker is: what is wrong with the store is told once, and in one line.
-        asyncio.run(_open_once(create_backend(settings)))
+        asyncio.run(_open_once(asked))
 
     async def start() -> Answer:
         from post3.dispatch import Dispatcher  # noqa: PLC0415  # declares all operations
@@ -105,16 +112,18 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
         give_back_large_blocks()
         backend = create_backend(settings)
         await backend.open()
+        credentials = await _prepare(backend, settings)
+        app.ctx.who_may = who_may(settings, credentials)
         dispatcher = Dispatcher(backend, Admission(any_host=settings.allow_anonymous))
         collector = asyncio.create_task(collect_forever(backend, settings.gc_grace))
-        running.append(_Running(backend, dispatcher, collector))
+        running.append(_Running(backend, credentials, dispatcher, collector))
         return dispatcher.handle
 
     async def finish() -> None:
         while running:
             await running.pop().close()
 
-    return build_sanic(
+    app = build_sanic(
         name,
         start,
         finish,
@@ -123,11 +132,39 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
         check=check,
         access_log=settings.access_log,
     )
+    return app
 
 
-async def _open_once(backend: Backend) -> None:
+async def _prepare(backend: Backend, settings: Settings) -> StoredCredentials:
+    """Learn who there is, and make the buckets that are asked for; a store in which that fails is closed.
+
+    Raises ConfigError and OSError.
+    """
+    credentials = StoredCredentials(backend, settings.root_key, settings.users)
+    try:
+        await credentials.open()
+        check_reach(settings, not credentials.is_empty)
+        await make_buckets(backend, settings.buckets)
+    except BaseException as error:
+        await backend.close()
+        if isinstance(error, S3Error):
+            raise OSError(error.message) from error
+        raise
+    return credentials
+
+
+def who_may(settings: Settings, credentials: Credentials) -> str:
+    """Whether anyone may read and write, as a sentence."""
+    if not credentials.is_empty:
+        return "Requests need a key."
+    return f"Anyone {'who reaches it' if settings.allow_anonymous else 'on this machine'} may read and write."
+
+
+async def _open_once(settings: Settings) -> None:
+    backend = create_backend(settings)
     try:
         await backend.open()
+        await _prepare(backend, settings)
     except OSError as error:
         raise ConfigError(str(error)) from error
     await backend.close()

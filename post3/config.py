@@ -6,19 +6,24 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from post3.auth.access import host_name, is_loopback_name
+from post3.auth.credentials import ACCESS_KEY, SECRET_KEY, Key, Rule
+from post3.errors import InvalidBucketName
+from post3.model.identity import ROOT
+from post3.model.names import check_bucket_name
 
 DEFAULT_PORT: Final = 9000
 MAX_WORKERS: Final = 256
 MAX_CONNECTIONS: Final = 1000
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_BUCKET_ACLS: Final = frozenset({"", "private", "public-read", "public-read-write", "authenticated-read"})
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 
@@ -40,6 +45,14 @@ class Endpoint(NamedTuple):
 DEFAULT_ENDPOINT: Final = Endpoint("127.0.0.1", DEFAULT_PORT)
 
 
+class NewBucket(NamedTuple):
+    """A bucket to make at the start."""
+
+    name: str
+    canned_acl: str = ""
+    """Empty for none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All that a server is told before it starts."""
@@ -58,6 +71,22 @@ class Settings:
     allow_anonymous: bool = False
     allow_network_disk: bool = False
     access_log: bool = False
+    users: Path | None = None
+    buckets: tuple[NewBucket, ...] = ()
+    sigv2_links: bool = True
+    sigv2_headers: bool = False
+    access_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+
+    @property
+    def root_key(self) -> Key | None:
+        """What root signs with."""
+        return Key(self.access_key, self.secret_key, ROOT) if self.access_key else None
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether requests need keys, whatever users the store has."""
+        return bool(self.access_key) or self.users is not None
 
     @property
     def host(self) -> str:
@@ -88,21 +117,21 @@ class Settings:
                 if key in values:
                     chosen[option.field] = option.value(source, values[key])
                     break
+        chosen.update(_root_keys(environment))
         return cls(**chosen)
 
     def check(self) -> None:
-        """Raise ConfigError for settings that do not go together, or would open the store to strangers."""
+        """Raise ConfigError for settings that do not go together.
+
+        Whether they would open the store to strangers is seen when it is open: it may have users (check_reach).
+        """
         self.check_store()
         if self.backend == "memory" and self.workers > 1:
             raise ConfigError(
                 f"--backend memory works with one worker, not with {self.workers}: each would hold objects of its own."
             )
-        host = self.host
-        if not self.allow_anonymous and not is_loopback_name(host_name(host) if ":" not in host else host):
-            raise ConfigError(
-                f"Listening on {host} would let everyone who reaches it read and write; listen on 127.0.0.1, or say "
-                "--allow-anonymous (POST3_ALLOW_ANONYMOUS=1) if that is what you want."
-            )
+        if self.has_credentials or self.backend == "memory":
+            check_reach(self, self.has_credentials)
 
     def check_store(self) -> None:
         """Raise ConfigError for settings of a store that do not go together."""
@@ -114,6 +143,34 @@ class Settings:
                 f"{own[0]} is for post3's own PostgreSQL; with --database-url (DATABASE_URL) whoever runs that "
                 "database decides."
             )
+
+
+def check_reach(settings: Settings, has_credentials: bool) -> None:
+    """Raise ConfigError for settings that would open the store to strangers, or ask for keys and for none.
+
+    `has_credentials` tells whether anybody has a key, users in the store included.
+    """
+    if settings.allow_anonymous:
+        if has_credentials:
+            raise ConfigError(
+                "--allow-anonymous (POST3_ALLOW_ANONYMOUS=1) lets everyone in without a key, but "
+                f"{_asks_for_keys(settings)}; leave one of them out."
+            )
+        return
+    host = settings.host
+    if not has_credentials and not is_loopback_name(host_name(host) if ":" not in host else host):
+        raise ConfigError(
+            f"Listening on {host} would let everyone who reaches it read and write; listen on 127.0.0.1, set "
+            "POST3_ACCESS_KEY and POST3_SECRET_KEY (or --users, or make users with post3 user add and post3 key add), "
+            "or say --allow-anonymous (POST3_ALLOW_ANONYMOUS=1) if that is what you want."
+        )
+
+
+def _asks_for_keys(settings: Settings) -> str:
+    """What does so, to go on with a sentence."""
+    if settings.access_key:
+        return "there is a root key"
+    return "--users (POST3_USERS) names a file of users" if settings.users else "users of the store have keys"
 
 
 class Option(NamedTuple):
@@ -135,6 +192,8 @@ class Option(NamedTuple):
     """The environment variable, where it has a name of its own."""
     is_secret: bool = False
     """Whether its value may not be shown."""
+    is_on: bool = False
+    """Whether the switch is on by default; then the help shows --no- and what that does."""
 
     @property
     def variable(self) -> str:
@@ -148,6 +207,49 @@ class Option(NamedTuple):
         except ValueError:
             what = "is not shown here" if self.is_secret else f"is {text!r}"
             raise ConfigError(f"{source} {what}, but must be {self.allowed}.") from None
+
+
+class Variable(NamedTuple):
+    """A setting that the environment alone may make, since other users can see a command's options."""
+
+    field: str
+    names: tuple[str, str]
+    """The variable, and another server's that says the same. With _FILE behind it, each names a file with the value."""
+    rule: Rule
+
+    def value(self, name: str, environment: Mapping[str, str]) -> str:
+        """What the variable of this name says, or its file; empty when there is neither. Raises ConfigError."""
+        own, of_file = environment.get(name), environment.get(f"{name}_FILE")
+        if own is not None and of_file is not None:
+            raise ConfigError(f"{name} and {name}_FILE are both set; leave one of them out.")
+        source, text = (name, own) if of_file is None else (f"The file of {name}_FILE", _read_value(name, of_file))
+        try:
+            return "" if text is None else self.rule.parse(text)
+        except ValueError:
+            raise ConfigError(f"{source} is not shown here, but must be {self.rule.allowed}.") from None
+
+
+def _read_value(name: str, path: str) -> str:
+    """The file's text without the end of its line. Raises ConfigError."""
+    try:
+        return Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name}_FILE names {path!r}, which is not UTF-8.") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "there can be no such file"
+        raise ConfigError(f"{name}_FILE names {path!r}, which cannot be read: {why}.") from None
+
+
+def _root_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """Both halves of the root key, from one family of variables; or nothing."""
+    for names in zip(*(variable.names for variable in VARIABLES), strict=True):
+        found = [variable.value(name, environment) for variable, name in zip(VARIABLES, names, strict=True)]
+        if all(found):
+            return {variable.field: value for variable, value in zip(VARIABLES, found, strict=True)}
+        if any(found):
+            there, missing = names if found[0] else reversed(names)
+            raise ConfigError(f"{there} is set, but {missing} is not; a key needs both.")
+    return {}
 
 
 def parse_endpoint(text: str) -> Endpoint:
@@ -211,10 +313,27 @@ def _parse_name(text: str) -> str:
     return text
 
 
-def _parse_directory(text: str) -> Path:
+def _parse_path(text: str) -> Path:
     if not text or "\0" in text:
         raise ValueError(text)
     return Path(text)
+
+
+def _parse_buckets(text: str) -> tuple[NewBucket, ...]:
+    """`name` or `name:canned-acl`, with commas between them."""
+    buckets = []
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        name, colon, canned_acl = word.partition(":")
+        try:
+            check_bucket_name(name)
+        except InvalidBucketName:
+            raise ValueError(text) from None
+        if canned_acl not in _BUCKET_ACLS or bool(colon) != bool(canned_acl):
+            raise ValueError(text)
+        buckets.append(NewBucket(name, canned_acl))
+    if len({bucket.name for bucket in buckets}) < len(buckets):
+        raise ValueError(text)
+    return tuple(buckets)
 
 
 def _one_of(*words: str) -> Callable[[str], str]:
@@ -241,7 +360,7 @@ OPTIONS: Final = (
     Option(
         "data_dir",
         "--data-dir",
-        _parse_directory,
+        _parse_path,
         "the path of a directory",
         "the directory of the store: the files of --backend fs, or post3's own PostgreSQL; made if it is missing",
         "./post3-data",
@@ -294,7 +413,7 @@ OPTIONS: Final = (
     Option(
         "pg_archive",
         "--pg-archive",
-        _parse_directory,
+        _parse_path,
         "the path of a directory",
         "archive the write-ahead log of post3's own PostgreSQL there, to restore any point in time",
         "none",
@@ -363,4 +482,51 @@ OPTIONS: Final = (
         "write one line for each request to standard output",
         "no",
     ),
+    Option(
+        "users",
+        "--users",
+        _parse_path,
+        "the path of a file",
+        "a JSON file of users and their keys, read again whenever it changes; see the README for its form",
+        "none",
+        "FILE",
+    ),
+    Option(
+        "buckets",
+        "--buckets",
+        _parse_buckets,
+        "different names of buckets with commas between them, each with or without a colon and its ACL (private, "
+        "public-read, public-read-write or authenticated-read), such as photos,site:public-read",
+        "buckets to make at the start where they are missing, such as photos,site:public-read",
+        "none",
+        "NAME[:ACL],...",
+    ),
+    Option(
+        "sigv2_links",
+        "--sigv2",
+        _parse_switch,
+        "1 or 0",
+        "refuse links and forms with the old signature version 2, which many libraries still make",
+        "taken",
+        is_on=True,
+    ),
+    Option(
+        "sigv2_headers",
+        "--allow-sigv2",
+        _parse_switch,
+        "1 or 0",
+        "take the old signature version 2 in the Authorization header too",
+        "no",
+    ),
+)
+
+VARIABLES: Final = (
+    Variable("access_key", ("POST3_ACCESS_KEY", "MINIO_ROOT_USER"), ACCESS_KEY),
+    Variable("secret_key", ("POST3_SECRET_KEY", "MINIO_ROOT_PASSWORD"), SECRET_KEY),
+)
+VARIABLES_HELP: Final = (
+    "Set by the environment alone, as other users can see a command's options: POST3_ACCESS_KEY and POST3_SECRET_KEY, "
+    "the root key, which may do anything; where neither is set, MINIO_ROOT_USER and MINIO_ROOT_PASSWORD. With "
+    "_FILE behind its name, each names a file that holds the value. Without any key, whether root's, of a user of "
+    "--users or of one in the store (post3 user add, post3 key add), everyone on this machine may read and write."
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from post3._version import __version__
-from post3.cli import db, server, store
+from post3.cli import db, server, store, users
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     server.add_serve(commands)
     store.add_gc(commands)
+    users.add_user(commands)
+    users.add_key(commands)
     db.add_db(commands)
     chosen, unknown = parser.parse_known_args(arguments)
     run = getattr(chosen, "run", None)

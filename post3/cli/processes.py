@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Final, NamedTuple, NoReturn, Protocol
 
 READY: Final = b"\0"
+"""Begins the report of a process that is ready; what it has to say follows."""
 STOP_TIME: Final = 15.0
 """Seconds after which a process that does not stop is killed; longer than it gives its requests."""
 PAUSE: Final = 1.0
@@ -26,14 +27,14 @@ class Work(Protocol):
     """What the process of this number does until SIGTERM or the end of the pipe `parent`. Why it could not start, or
     ""."""
 
-    def __call__(self, number: int, ready: Callable[[], None], parent: int) -> str: ...
+    def __call__(self, number: int, ready: Callable[[str], None], parent: int) -> str: ...
 
 
-def supervise(count: int, work: Work, ready: Callable[[], None], stopping: Callable[[], None]) -> str:
+def supervise(count: int, work: Work, ready: Callable[[str], None], stopping: Callable[[], None]) -> str:
     """Keep `count` processes at work until SIGINT or SIGTERM; why they could not start, or "".
 
-    `ready` is called once, when all are ready for the first time, `stopping` when they are told to stop. The first
-    starts alone: what is wrong is told once.
+    `ready` is called once, when all are ready for the first time, with what the last of them said; `stopping` when they
+    are told to stop. The first starts alone: what is wrong is told once.
     """
     return _Processes(count, work, ready, stopping).run()
 
@@ -44,13 +45,14 @@ class _Started(NamedTuple):
 
 
 class _Processes:
-    def __init__(self, count: int, work: Work, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
+    def __init__(self, count: int, work: Work, ready: Callable[[str], None], stopping: Callable[[], None]) -> None:
         self._count, self._work, self._ready, self._on_stop = count, work, ready, stopping
         self._selector = selectors.DefaultSelector()
         self._started: dict[int, _Started] = {}
         self._reports: dict[int, int] = {}
         self._ready_pids: set[int] = set()
         self._told = False
+        self._said = ""
         self._error = ""
         self._stopping = 0
         self._deadline = float("inf")
@@ -100,8 +102,9 @@ class _Processes:
         told = os.read(report, 65_536)
         self._selector.unregister(report)
         os.close(report)
-        if told == READY:
+        if told.startswith(READY):
             self._ready_pids.add(pid)
+            self._said = told.removeprefix(READY).decode()
         elif told and not self._told:
             self._error = told.decode()
             self._stop()
@@ -147,7 +150,7 @@ class _Processes:
                 self._start()
         if len(self._ready_pids) == self._count and not self._told:
             self._told = True
-            self._ready()
+            self._ready(self._said)
 
     def _start(self) -> None:
         number = min(set(range(self._count)) - {started.number for started in self._started.values()})
@@ -177,7 +180,7 @@ class _Processes:
             self._selector.close()
             for fd in (self._life, self._wake_read, self._wake_write, read, *self._reports):
                 os.close(fd)
-            error = self._work(number, lambda: _report(write, READY), self._lifeline)
+            error = self._work(number, lambda said: _report(write, READY + said.encode()), self._lifeline)
             _report(write, error.encode())
             status = 1 if error else 0
         finally:

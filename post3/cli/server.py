@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from post3._version import __version__
 from post3.cli.processes import supervise
-from post3.config import OPTIONS, ConfigError, Endpoint, Option, Settings
+from post3.config import OPTIONS, VARIABLES_HELP, ConfigError, Endpoint, Option, Settings
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -32,6 +32,7 @@ def add_serve(commands: argparse._SubParsersAction[Any]) -> None:
         "serve",
         help="serve S3",
         description="Serve S3. Each option has an environment variable that says the same; the option wins.",
+        epilog=VARIABLES_HELP,
         allow_abbrev=False,
     )
     for option in OPTIONS:
@@ -41,21 +42,20 @@ def add_serve(commands: argparse._SubParsersAction[Any]) -> None:
 
 def add_option(parser: argparse.ArgumentParser, option: Option) -> None:
     """Add an option to a parser, with its variable and default."""
-    text = f"{option.help} [{option.variable}; default: {option.default}]".replace("%", "%%")
+    variable = f"{option.variable}=0" if option.is_on else option.variable
+    text = f"{option.help} [{variable}; default: {option.default}]".replace("%", "%%")
     if option.metavar:
         parser.add_argument(
             option.flag, dest=option.field, metavar=option.metavar, help=text, default=argparse.SUPPRESS
         )
-    else:
+        return
+    for flag, value in ((option.flag, "1"), (option.flag.replace("--", "--no-", 1), "0")):
         parser.add_argument(
-            option.flag, dest=option.field, action="store_const", const="1", help=text, default=argparse.SUPPRESS
-        )
-        parser.add_argument(
-            option.flag.replace("--", "--no-", 1),
+            flag,
             dest=option.field,
             action="store_const",
-            const="0",
-            help=argparse.SUPPRESS,
+            const=value,
+            help=text if (value == "0") == option.is_on else argparse.SUPPRESS,
             default=argparse.SUPPRESS,
         )
 
@@ -132,12 +132,12 @@ def work(
     settings: Settings,
     listening: list[socket.socket],
     number: int,
-    ready: Callable[[], None],
+    ready: Callable[[str], None],
     parent: int | None = None,
 ) -> str:
     """Serve on the socket of this number until SIGTERM (or SIGINT, or the end of the pipe `parent`).
 
-    Why it could not start, or "".
+    `ready` is told who may read and write. Why it could not start, or "".
     """
     own = listening[number]
     _close([one for one in listening if one is not own])
@@ -166,14 +166,17 @@ def _orphaned(loop: AbstractEventLoop, parent: int, stop: asyncio.Event) -> None
     stop.set()
 
 
-async def _work(settings: Settings, listening: socket.socket, ready: Callable[[], None], parent: int | None) -> str:
+async def _work(settings: Settings, listening: socket.socket, ready: Callable[[str], None], parent: int | None) -> str:
     stop = _heed_signals(parent)
     # Late: --help and wrong options need no Sanic, and a signal ends the wait for it.
     from post3.app import create_app  # noqa: PLC0415
     from post3.server import serve as serve_on  # noqa: PLC0415
 
     try:
-        await serve_on(create_app(settings), listening, stop, ready)
+        app = create_app(settings)
+        await serve_on(app, listening, stop, lambda: ready(app.ctx.who_may))
+    except ConfigError as error:
+        return str(error)
     except OSError as error:
         told = f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error)
         return f"Cannot open the store {store_name(settings)}: {told}"
@@ -191,14 +194,12 @@ def _loop_factory() -> Callable[[], AbstractEventLoop] | None:
     return factory
 
 
-def _tell(settings: Settings, address: tuple[str, int]) -> None:
-    """Print the one line that says that it serves."""
+def _tell(settings: Settings, address: tuple[str, int], who_may: str) -> None:
+    """Print the one line that says that it serves, and whom."""
     host, port = address[:2]
     workers = f", {settings.workers} workers" if settings.workers > 1 else ""
-    who = "who reaches it" if settings.allow_anonymous else "on this machine"
     print(
-        f"post3 {__version__} serves http://{Endpoint(host, port)} from {store_name(settings)}{workers}. "
-        f"Anyone {who} may read and write.",
+        f"post3 {__version__} serves http://{Endpoint(host, port)} from {store_name(settings)}{workers}. {who_may}",
         flush=True,
     )
 
