@@ -147,6 +147,10 @@ class InvalidStorageClass(S3Error):
     """The storage class you specified is not valid"""
 
 
+class InvalidToken(S3Error):
+    """The provided token is malformed or otherwise not valid."""
+
+
 class InvalidURI(S3Error):
     """The specified URI couldn't be parsed."""
 
