@@ -219,6 +219,14 @@ def test_a_document_that_is_no_policy_is_refused_with_the_reason(text: str, mess
     assert message in refused.value.message
 
 
+def test_no_depth_of_nesting_is_too_much() -> None:
+    for depth in range(500, 1_000):  # a parser's limit lies among these, that of what tells the reason a little lower
+        with pytest.raises(MalformedPolicy):
+            parse_policy('{"Statement": {"Effect":' + "[" * depth + "]" * depth + "}}", BUCKET)
+        with pytest.raises(MalformedPolicy):
+            parse_policy('{"Statement": ' + "[" * depth + "]" * depth + "}", BUCKET)
+
+
 def test_a_policy_has_at_most_twenty_kibibytes() -> None:
     text = document(statement())
     assert parse_policy(text + " " * (MAX_SIZE - len(text)), BUCKET)
