@@ -5,7 +5,8 @@ a negated operator holds when none does. `ForAllValues:` asks it of every value 
 
 A key that the request lacks matches nothing: the condition fails, or holds when it is negated, or ends in `IfExists`,
 or begins with `ForAllValues:`; under `ForAnyValue:` it fails in any case. A value of the request that an operator
-cannot read (no number, no address) matches nothing either. A value of the policy that it cannot read is refused.
+cannot read (no number, no address) matches nothing either, nor does a value of the policy whose variable the request
+does not fill. A value of the policy that the operator cannot read is refused.
 
 Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html,
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
