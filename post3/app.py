@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from post3.allocator import give_back_large_blocks
 from post3.auth.access import Admission
 from post3.config import ConfigError, Endpoint, Settings
-from post3.server import Answer, build_sanic
+from post3.server import Answer, Certificate, TrustedProxies, build_sanic
 from post3.storage.protocol import Backend
 from post3.workers.garbage import collect_forever
 
@@ -92,6 +92,7 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
     together is seen when it starts.
     """
     settings = settings or Settings.load()
+    certificate = None if settings.tls_cert is None else Certificate(settings.tls_cert, settings.tls_key)
     running: list[_Running] = []
 
     def check(host: str, port: int, workers: int) -> None:
@@ -105,7 +106,7 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
         give_back_large_blocks()
         backend = create_backend(settings)
         await backend.open()
-        dispatcher = Dispatcher(backend, Admission(any_host=settings.allow_anonymous))
+        dispatcher = Dispatcher(backend, Admission(frozenset(settings.domains), any_host=settings.allow_anonymous))
         collector = asyncio.create_task(collect_forever(backend, settings.gc_grace))
         running.append(_Running(backend, dispatcher, collector))
         return dispatcher.handle
@@ -122,6 +123,9 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
         port=settings.port,
         check=check,
         access_log=settings.access_log,
+        domains=settings.domains,
+        proxies=TrustedProxies(settings.trusted_proxies),
+        certificate=certificate,
     )
 
 

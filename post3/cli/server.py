@@ -42,7 +42,11 @@ def add_serve(commands: argparse._SubParsersAction[Any]) -> None:
 def add_option(parser: argparse.ArgumentParser, option: Option) -> None:
     """Add an option to a parser, with its variable and default."""
     text = f"{option.help} [{option.variable}; default: {option.default}]".replace("%", "%%")
-    if option.metavar:
+    if option.repeats:
+        parser.add_argument(
+            option.flag, dest=option.field, metavar=option.metavar, help=text, default=argparse.SUPPRESS, action=_Joined
+        )
+    elif option.metavar:
         parser.add_argument(
             option.flag, dest=option.field, metavar=option.metavar, help=text, default=argparse.SUPPRESS
         )
@@ -58,6 +62,16 @@ def add_option(parser: argparse.ArgumentParser, option: Option) -> None:
             help=argparse.SUPPRESS,
             default=argparse.SUPPRESS,
         )
+
+
+class _Joined(argparse.Action):
+    """All values of a flag that repeats, between commas, as its variable has them."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        before = getattr(namespace, self.dest, None)
+        setattr(namespace, self.dest, values if before is None else f"{before},{values}")
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -173,7 +187,11 @@ async def _work(settings: Settings, listening: socket.socket, ready: Callable[[]
     from post3.server import serve as serve_on  # noqa: PLC0415
 
     try:
-        await serve_on(create_app(settings), listening, stop, ready)
+        app = create_app(settings)
+    except ConfigError as error:
+        return str(error)
+    try:
+        await serve_on(app, listening, stop, ready)
     except OSError as error:
         told = f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error)
         return f"Cannot open the store {store_name(settings)}: {told}"
@@ -195,9 +213,10 @@ def _tell(settings: Settings, address: tuple[str, int]) -> None:
     """Print the one line that says that it serves."""
     host, port = address[:2]
     workers = f", {settings.workers} workers" if settings.workers > 1 else ""
+    scheme = "http" if settings.tls_cert is None else "https"
     who = "who reaches it" if settings.allow_anonymous else "on this machine"
     print(
-        f"post3 {__version__} serves http://{Endpoint(host, port)} from {store_name(settings)}{workers}. "
+        f"post3 {__version__} serves {scheme}://{Endpoint(host, port)} from {store_name(settings)}{workers}. "
         f"Anyone {who} may read and write.",
         flush=True,
     )
