@@ -287,7 +287,7 @@ def _completed(call: Call, version: ObjectVersion) -> Response:
     headers = put_headers(call.bucket, version)
     told = {"x-amz-version-id": headers["x-amz-version-id"]} if "x-amz-version-id" in headers else {}
     tree: Tree = {
-        "Location": f"http://{call.headers.get('host', '')}{call.request.path}",
+        "Location": f"{call.request.base_url}{call.request.path}",
         "Bucket": version.bucket,
         "Key": version.key,
         "ETag": quoted(version.etag),
