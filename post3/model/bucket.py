@@ -43,3 +43,9 @@ class Bucket:
     def version_to_put(self) -> str:
         """The version id that a put asks the store for."""
         return NEW_VERSION if self.versioning == "Enabled" else NULL_VERSION
+
+    @property
+    def policy(self) -> str | None:
+        """The bucket policy's text, byte for byte as it was put."""
+        text = self.configurations.get("policy", {}).get("Text")
+        return text if isinstance(text, str) else None

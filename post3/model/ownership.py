@@ -63,6 +63,11 @@ def of_bucket(bucket: Bucket) -> ObjectOwnership:
     return DEFAULT if stored is None else from_document(stored)
 
 
+def ignores_acls(bucket: Bucket) -> bool:
+    """Whether the bucket's owner owns all that is in it, and no ACL counts."""
+    return of_bucket(bucket) == "BucketOwnerEnforced"
+
+
 def owner_of_object(ownership: ObjectOwnership, writer: str, bucket_owner: str, canned_acl: str | None) -> str:
     """Who owns a new object, of the two; canned_acl is the value of the writer's x-amz-acl."""
     if ownership == "BucketOwnerEnforced":

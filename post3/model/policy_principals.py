@@ -1,8 +1,8 @@
 """Whom a statement of a bucket policy speaks of.
 
-A user of post3 is an account of its own, and has one id. An ARN that names an account and a user of it therefore speaks
-of each user whom it can mean: the one of that id (`TENANT:user/ID`), the one of a tenant (the id `TENANT$ID`), and the
-account (`ID:user/NAME`). Roles, services and federated users are understood and match no user, since post3 has none.
+A user of post3 is an account of its own, and has one id. An ARN of a user speaks of the one of that id, whichever
+account it names (`ACCOUNT:user/ID`), and of the one of a tenant (the id `TENANT$ID`); never of the account as a whole.
+Roles, services and federated users are understood and match no user, since post3 has none.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 """
@@ -70,7 +70,7 @@ def _aws_users(name: str) -> Iterator[str]:
         raise ValueError(name)
     account, kind, rest = arn.groups()
     if kind == "user" and rest:
-        yield from {rest, f"{account}${rest}", account} if account else {rest}
+        yield from {rest, f"{account}${rest}"} if account else {rest}
     elif kind == "root" and account and not rest:
         yield account
     elif kind not in _OTHERS or not rest:

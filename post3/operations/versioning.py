@@ -36,5 +36,5 @@ async def put_bucket_versioning(call: Call) -> Response:
     def change(bucket: Bucket) -> Bucket:
         return replace(bucket, configurations={**bucket.configurations, "versioning": {"Status": status}})
 
-    await call.backend.update_bucket(call.bucket.name, change)
+    await call.update_bucket(change)
     return Response()

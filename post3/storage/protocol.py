@@ -228,8 +228,8 @@ class Journal(Protocol):
     async def take(self, stream: str, limit: int, lease: timedelta) -> list[Entry]:
         """Those of the entries that nobody holds which have waited longest, held for the caller until the lease ends.
 
-        Told in the order of their making. What was held and not settled waits anew from the end of its lease, so that one
-        that cannot be told keeps none that can.
+        Told in the order of their making. What was held and not settled waits anew from the end of its lease, so that
+        one that cannot be told keeps none that can.
         """
 
     async def settle(self, entries: Sequence[Entry]) -> None:

@@ -38,7 +38,7 @@ def test_a_single_statement_needs_no_list() -> None:
         ({"AWS": "arn:aws-cn:iam::ann:root"}, {"ann"}),
         ({"AWS": "arn:aws:iam:::user/ann"}, {"ann"}),
         ({"AWS": "arn:aws:iam::acme:user/ann"}, {"ann", "acme$ann"}),
-        ({"AWS": "arn:aws:iam::bob:user/someone"}, {"bob"}),
+        ({"AWS": "arn:aws:iam::bob:user/someone"}, {"someone", "bob$someone"}),
         ({"AWS": ["arn:aws:iam::ann:root", "bob"]}, {"ann", "bob"}),
         ({"CanonicalUser": "ann"}, {"ann"}),
         ({"CanonicalUser": ["ann"], "AWS": "bob"}, {"ann", "bob"}),
