@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from post3.allocator import give_back_large_blocks
 from post3.auth.access import Admission
+from post3.auth.authentication import Authenticator
 from post3.config import ConfigError, Endpoint, Settings, check_reach
 from post3.errors import S3Error
-from post3.server import Answer, build_sanic
+from post3.s3.gate import Gate
+from post3.server import Answer, Certificate, TrustedProxies, build_sanic
 from post3.storage.protocol import Backend
 from post3.users.credentials import StoredCredentials
 from post3.workers.buckets import make_buckets
@@ -98,6 +100,7 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
     together is seen when it starts.
     """
     settings = settings or Settings.load()
+    certificate = None if settings.tls_cert is None else Certificate(settings.tls_cert, settings.tls_key)
     running: list[_Running] = []
 
     def check(host: str, port: int, workers: int) -> None:
@@ -114,7 +117,7 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
         await backend.open()
         credentials = await _prepare(backend, settings)
         app.ctx.who_may = who_may(settings, credentials)
-        dispatcher = Dispatcher(backend, Admission(any_host=settings.allow_anonymous))
+        dispatcher = Dispatcher(backend, _gate(settings, credentials))
         collector = asyncio.create_task(collect_forever(backend, settings.gc_grace))
         running.append(_Running(backend, credentials, dispatcher, collector))
         return dispatcher.handle
@@ -131,8 +134,16 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
         port=settings.port,
         check=check,
         access_log=settings.access_log,
+        domains=settings.domains,
+        proxies=TrustedProxies(settings.trusted_proxies),
+        certificate=certificate,
     )
     return app
+
+
+def _gate(settings: Settings, credentials: StoredCredentials) -> Gate:
+    authenticator = Authenticator(credentials, sigv2_links=settings.sigv2_links, sigv2_headers=settings.sigv2_headers)
+    return Gate(credentials, authenticator, Admission(any_host=settings.allow_anonymous))
 
 
 async def _prepare(backend: Backend, settings: Settings) -> StoredCredentials:

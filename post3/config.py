@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from post3.auth.access import host_name, is_loopback_name
@@ -17,6 +17,8 @@ from post3.auth.credentials import ACCESS_KEY, SECRET_KEY, Key, Rule
 from post3.errors import InvalidBucketName
 from post3.model.identity import ROOT
 from post3.model.names import check_bucket_name
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_PORT: Final = 9000
 MAX_WORKERS: Final = 256
@@ -68,6 +70,10 @@ class Settings:
     workers: int = 1
     durability: str = "full"
     gc_grace: timedelta = timedelta(hours=1)
+    domains: tuple[str, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxies: tuple[Network, ...] = ()
     allow_anonymous: bool = False
     allow_network_disk: bool = False
     access_log: bool = False
@@ -130,6 +136,8 @@ class Settings:
             raise ConfigError(
                 f"--backend memory works with one worker, not with {self.workers}: each would hold objects of its own."
             )
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ConfigError("--tls-key (POST3_TLS_KEY) needs --tls-cert (POST3_TLS_CERT) beside it.")
         if self.has_credentials or self.backend == "memory":
             check_reach(self, self.has_credentials)
 
@@ -194,6 +202,8 @@ class Option(NamedTuple):
     """Whether its value may not be shown."""
     is_on: bool = False
     """Whether the switch is on by default; then the help shows --no- and what that does."""
+    repeats: bool = False
+    """Whether the flag may be given several times: its values are then joined by commas."""
 
     @property
     def variable(self) -> str:
@@ -271,6 +281,30 @@ def parse_duration(text: str) -> timedelta:
     if match is None:
         raise ValueError(text)
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def parse_domains(text: str) -> tuple[str, ...]:
+    """Names of hosts between commas: `a.example,b.example`. Raises ValueError."""
+    return tuple(_parse_domain(part) for part in _listed(text))
+
+
+def _parse_domain(text: str) -> str:
+    name = text.lower().removesuffix(".")
+    labels = name.split(".")
+    if len(name) > 253 or not all(re.fullmatch(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", label) for label in labels):
+        raise ValueError(text)
+    if labels[-1].isdigit():  # an IPv4 address, which has no names below it
+        raise ValueError(text)
+    return name
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Addresses and networks between commas: `127.0.0.1,10.0.0.0/8,::1`. Raises ValueError."""
+    return tuple(ipaddress.ip_network(part) for part in _listed(text))
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")] if text.strip() else []
 
 
 def _parse_switch(text: str) -> bool:
@@ -456,6 +490,46 @@ OPTIONS: Final = (
         "how long bytes that nothing owns are kept before they are collected",
         "1h",
         "TIME",
+    ),
+    Option(
+        "domains",
+        "--domain",
+        parse_domains,
+        "a name such as s3.example.com, or several between commas",
+        "a name that leads to this server, as all names below it do: BUCKET.NAME addresses a bucket; may be given "
+        "several times",
+        "none: paths alone name buckets",
+        "NAME",
+        repeats=True,
+    ),
+    Option(
+        "tls_cert",
+        "--tls-cert",
+        _parse_path,
+        "the path of a file",
+        "serve HTTPS with the certificate in this file, as PEM, followed by those that lead to its root; read again "
+        "when it changes",
+        "none: HTTP",
+        "FILE",
+    ),
+    Option(
+        "tls_key",
+        "--tls-key",
+        _parse_path,
+        "the path of a file",
+        "the certificate's private key, as PEM without a passphrase",
+        "in the file of --tls-cert",
+        "FILE",
+    ),
+    Option(
+        "trusted_proxies",
+        "--trusted-proxy",
+        parse_networks,
+        "an address or a network such as 127.0.0.1 or 10.0.0.0/8, or several between commas",
+        "believe X-Forwarded-For, X-Forwarded-Proto and Forwarded from there; may be given several times",
+        "none",
+        "CIDR",
+        repeats=True,
     ),
     Option(
         "allow_anonymous",

@@ -1,4 +1,4 @@
-"""One request from its address to its answer: resolve, admit, load the bucket, call the operation, tell errors."""
+"""One request from its address to its answer: resolve, authenticate, load the bucket, authorise, call, tell errors."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
-from post3.auth.access import Admission
+from post3.auth.authentication import Proof
 from post3.errors import AccessDenied, InternalError, NoSuchBucket, S3Error, StaleBucket
 from post3.model.bucket import Bucket
-from post3.model.identity import ROOT
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import refuse_unsupported_headers
 from post3.s3.call import Call
+from post3.s3.gate import Gate
 from post3.s3.message import Request, Response, error_response
 from post3.s3.router import Operation, Router
 from post3.s3.xml import DECLARATION
@@ -32,9 +33,9 @@ MAX_TRIES: Final = 5
 class Dispatcher:
     """Everything between a parsed request and its answer."""
 
-    def __init__(self, backend: Backend, admission: Admission) -> None:
+    def __init__(self, backend: Backend, gate: Gate) -> None:
         self._backend = backend
-        self._admission = admission
+        self._gate = gate
         self._router = Router(OPERATIONS)
         self._buckets: dict[str, Bucket] = {}
         self._slow: set[asyncio.Future[Response]] = set()
@@ -58,23 +59,24 @@ class Dispatcher:
         return response
 
     async def _answer(self, request: Request) -> Response:
-        self._admission.check(request.headers)
         operation = self._router.resolve(request)
-        refuse_unsupported_headers(request.headers)
+        proof = await self._gate.identify(request, datetime.now(UTC), asks_in_form=operation.asks_in_form)
         if operation.is_slow:
-            return await self._patiently(request, operation)
-        return await self._call(request, operation)
+            return await self._patiently(request, operation, proof)
+        return await self._call(request, operation, proof)
 
-    async def _call(self, request: Request, operation: Operation) -> Response:
+    async def _call(self, request: Request, operation: Operation, proof: Proof) -> Response:
         name = request.address.bucket
         for _ in range(MAX_TRIES):
             kept = self._buckets.get(name)
             bucket = await self._bucket(operation, name)
-            call = Call(request, operation, ROOT, self._backend, bucket)
+            call = Call(request, operation, proof, self._backend, self._gate, bucket)
+            call.authorise()
             if bucket is not None:
                 check_expected_owner(request, bucket)
+            refuse_unsupported_headers(request.headers)
             try:
-                return await operation.handler(call)
+                return check_decided(call, await operation.handler(call))
             except (StaleBucket, NoSuchBucket) as error:
                 # What was kept is no longer so. But a bucket that was just loaded is there: it is another one that is
                 # not, such as a copy's source. And when the body is gone, nothing can be repeated.
@@ -98,14 +100,14 @@ class Dispatcher:
         self._buckets[name] = bucket
         return bucket
 
-    async def _patiently(self, request: Request, operation: Operation) -> Response:
+    async def _patiently(self, request: Request, operation: Operation, proof: Proof) -> Response:
         """The answer itself when it is soon there; else 200 at once, white space, and then the answer or the error.
 
         The work goes on when the client goes away: what it asked for may be half done.
         Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
         """
         body = _Watched(request.body)
-        work = asyncio.ensure_future(self._call(replace(request, body=body), operation))
+        work = asyncio.ensure_future(self._call(replace(request, body=body), operation, proof))
         self._slow.add(work)
         work.add_done_callback(self._ended)
         try:
@@ -163,6 +165,13 @@ class _Watched:
         except StopAsyncIteration:
             self.is_underway = False
             raise
+
+
+def check_decided(call: Call, response: Response) -> Response:
+    """The answer, unless its handler told of an object without having asked for the right to it: our mistake."""
+    if call.operation.needs.level == "object" and not call.saw_version:
+        raise RuntimeError(f"{call.operation.name} did not ask for the right to its object")
+    return response
 
 
 def check_expected_owner(request: Request, bucket: Bucket) -> None:

@@ -98,6 +98,10 @@ class InvalidArgument(S3Error):
     """Invalid Argument"""
 
 
+class InvalidBucketAclWithObjectOwnership(S3Error):
+    """Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"""
+
+
 class InvalidBucketName(S3Error):
     """The specified bucket is not valid."""
 
@@ -141,6 +145,10 @@ class InvalidRequest(S3Error):
 
 class InvalidStorageClass(S3Error):
     """The storage class you specified is not valid"""
+
+
+class InvalidToken(S3Error):
+    """The provided token is malformed or otherwise not valid."""
 
 
 class InvalidURI(S3Error):

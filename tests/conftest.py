@@ -16,6 +16,7 @@ import pytest
 
 from post3._chunker import Chunker
 from post3.model.bucket import Bucket
+from post3.model.grants import ALL_USERS, Grant, Grants
 from post3.model.listing import CommonPrefix, ListQuery, Page
 from post3.model.object import Blob, Block, Guard, ObjectVersion, Part, no_guard
 from post3.model.record import Entry
@@ -30,6 +31,9 @@ MIB: Final = 1024 * KIB
 LONG_AGO: Final = datetime(2001, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
 """A time that no store's clock shows: whoever keeps it did not ask the clock."""
 AT_ONCE: Final = timedelta(0)
+AN_ACL: Final[Grants] = (Grant(ALL_USERS, "READ"), Grant('é "\0\udcff', "WRITE_ACP"), Grant("alice", "FULL_CONTROL"))
+ACLS: Final[Sequence[Grants | None]] = (AN_ACL, (), None)
+"""Many grants, no grants, and no list: three different things."""
 
 
 _uploads: Final = count(1000)

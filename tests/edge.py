@@ -6,16 +6,18 @@ The path says what to do, the query how much of it. `/told` tells what was seen 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
 import signal
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 from post3.errors import AccessDenied, NoSuchKey
 from post3.s3.message import Request, Response
-from post3.server import build_sanic, serve, wire
+from post3.server import Certificate, TrustedProxies, build_sanic, serve, wire
 
 SEEN: Counter[str] = Counter()
 TEXT = {"content-type": "text/plain"}
@@ -44,6 +46,10 @@ async def echo(request: Request) -> Response:
         "query": dict(request.query),
         "valueless": sorted(request.valueless),
         "headers": dict(request.headers),
+        "raw_query": request.raw_query,
+        "remote": request.remote,
+        "is_secure": request.is_secure,
+        "host_bucket": request.host_bucket,
     }
     return Response(200, {"content-type": "application/json"}, json.dumps(told).encode())
 
@@ -145,12 +151,21 @@ async def main() -> None:
         wire.STALL = float(os.environ["STALL"])  # type: ignore[misc]
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    app = build_sanic("edge", start, finish, access_log="ACCESS_LOG" in os.environ)
+    certificate = Certificate(Path(os.environ["CERT"])) if "CERT" in os.environ else None
+    app = build_sanic(
+        "edge",
+        start,
+        finish,
+        access_log="ACCESS_LOG" in os.environ,
+        domains=("example.com", "s3.example.com", "localhost"),
+        proxies=TrustedProxies(map(ipaddress.ip_network, os.environ.get("PROXIES", "").split())),
+        certificate=certificate,
+    )
     for name in ("GRACEFUL_SHUTDOWN_TIMEOUT", "GRACEFUL_TCP_CLOSE_TIMEOUT", "KEEP_ALIVE_TIMEOUT", "REQUEST_TIMEOUT"):
         if name in os.environ:
             app.config[name] = float(os.environ[name])
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        url = f"{'https' if certificate else 'http'}://127.0.0.1:{listening.getsockname()[1]}"
         await serve(app, listening, stop, lambda: print(f"ready at {url}", flush=True))
 
 

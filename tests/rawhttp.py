@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from types import TracebackType
 from typing import NamedTuple
 from xml.etree.ElementTree import fromstring
@@ -31,13 +32,24 @@ class Incomplete(Exception):
 class Connection:
     """A connection to a server on loopback; every wait is bounded."""
 
-    def __init__(self, port: int, *, timeout: float = 10.0, receive_buffer: int = 0) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        timeout: float = 10.0,
+        receive_buffer: int = 0,
+        tls: ssl.SSLContext | None = None,
+        name: str = "localhost",
+    ) -> None:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
         try:
             self.socket.connect(("127.0.0.1", port))
+            if tls is not None:
+                # An end that TLS does not tell of is no end.
+                self.socket = tls.wrap_socket(self.socket, server_hostname=name, suppress_ragged_eofs=False)
         except OSError:
             self.socket.close()
             raise
@@ -133,7 +145,10 @@ class Connection:
         return taken
 
     def _receive(self) -> None:
-        data = self.socket.recv(65_536)
+        try:
+            data = self.socket.recv(65_536)
+        except ssl.SSLEOFError:
+            raise ConnectionResetError from None
         if not data:
             raise Incomplete
         self._buffer += data

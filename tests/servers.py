@@ -15,7 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import IO
+from typing import IO, Any
+
+from tests.certificates import pem, trusting
+from tests.rawhttp import Connection
 
 START_TIME = 30.0
 STOP_TIME = 20.0
@@ -31,10 +34,11 @@ class Server:
     """What it said when it was ready."""
     host: str
     port: int
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -114,9 +118,9 @@ def post3_serve(*flags: str, cwd: Path, env: Mapping[str, str] | None = None) ->
         command += ["--host", "127.0.0.1:0"]
     with started(command, cwd, env) as process:
         line = read_line(process)
-        found = re.search(r"http://(\[[0-9a-f:]+\]|[^:/ ]+):(\d+)", line)
+        found = re.search(r"(https?)://(\[[0-9a-f:]+\]|[^:/ ]+):(\d+)", line)
         assert found, line
-        yield Server(process, line, found[1], int(found[2]))
+        yield Server(process, line, found[2], int(found[3]), found[1])
 
 
 def end(server: Server, within: float = STOP_TIME) -> tuple[int, float, str, str]:
@@ -124,3 +128,20 @@ def end(server: Server, within: float = STOP_TIME) -> tuple[int, float, str, str
     began = monotonic()
     out, _ = server.process.communicate(timeout=within)
     return server.process.returncode, monotonic() - began, server.process.said + out, server.process.complained()
+
+
+@contextmanager
+def running_edge(cwd: Path, env: Mapping[str, str] | None = None, *, scheme: str = "http") -> Iterator[Server]:
+    """`tests.edge` on a free port, ready; with https its certificate is the one of `pem`."""
+    cert = cwd / "edge.pem"
+    if scheme == "https":
+        cert.write_bytes(pem())
+        env = {**(env or {}), "CERT": str(cert)}
+    with started([sys.executable, "-m", "tests.edge"], cwd, env) as process:
+        line = read_line(process)
+        yield Server(process, line, "127.0.0.1", int(line.rpartition(":")[2]), scheme)
+
+
+def connect(server: Server, **options: Any) -> Connection:
+    """A connection to the server, over TLS where it speaks that; it trusts the certificate of `pem`."""
+    return Connection(server.port, tls=trusting(pem()) if server.scheme == "https" else None, **options)

@@ -26,7 +26,8 @@ class Admission:
     """Refuses what a browser sends on behalf of somebody else's page, and other names than the server's own."""
 
     def __init__(self, names: frozenset[str] = frozenset(), *, any_host: bool = False) -> None:
-        """`names` are served beside loopback; with `any_host` every name is, as a person allowed it."""
+        """`names`, and those below them, are served beside loopback; with `any_host` every name is, as a person allowed
+        it."""
         self._names = frozenset(name.lower() for name in names)
         self._any_host = any_host
 
@@ -51,7 +52,7 @@ class Admission:
 
     def _serves(self, host: str) -> bool:
         name = host_name(host)
-        return is_loopback_name(name) or name in self._names
+        return is_loopback_name(name) or any(name == own or name.endswith(f".{own}") for own in self._names)
 
 
 @lru_cache(maxsize=1024)

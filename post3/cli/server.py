@@ -44,6 +44,11 @@ def add_option(parser: argparse.ArgumentParser, option: Option) -> None:
     """Add an option to a parser, with its variable and default."""
     variable = f"{option.variable}=0" if option.is_on else option.variable
     text = f"{option.help} [{variable}; default: {option.default}]".replace("%", "%%")
+    if option.repeats:
+        parser.add_argument(
+            option.flag, dest=option.field, metavar=option.metavar, help=text, default=argparse.SUPPRESS, action=_Joined
+        )
+        return
     if option.metavar:
         parser.add_argument(
             option.flag, dest=option.field, metavar=option.metavar, help=text, default=argparse.SUPPRESS
@@ -58,6 +63,16 @@ def add_option(parser: argparse.ArgumentParser, option: Option) -> None:
             help=text if (value == "0") == option.is_on else argparse.SUPPRESS,
             default=argparse.SUPPRESS,
         )
+
+
+class _Joined(argparse.Action):
+    """All values of a flag that repeats, between commas, as its variable has them."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        before = getattr(namespace, self.dest, None)
+        setattr(namespace, self.dest, values if before is None else f"{before},{values}")
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -174,6 +189,9 @@ async def _work(settings: Settings, listening: socket.socket, ready: Callable[[s
 
     try:
         app = create_app(settings)
+    except ConfigError as error:
+        return str(error)
+    try:
         await serve_on(app, listening, stop, lambda: ready(app.ctx.who_may))
     except ConfigError as error:
         return str(error)
@@ -198,8 +216,9 @@ def _tell(settings: Settings, address: tuple[str, int], who_may: str) -> None:
     """Print the one line that says that it serves, and whom."""
     host, port = address[:2]
     workers = f", {settings.workers} workers" if settings.workers > 1 else ""
+    scheme = "http" if settings.tls_cert is None else "https"
     print(
-        f"post3 {__version__} serves http://{Endpoint(host, port)} from {store_name(settings)}{workers}. {who_may}",
+        f"post3 {__version__} serves {scheme}://{Endpoint(host, port)} from {store_name(settings)}{workers}. {who_may}",
         flush=True,
     )
 

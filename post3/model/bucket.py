@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+from post3.model.grants import Grants
 from post3.model.object import NEW_VERSION, NULL_VERSION
 from post3.model.tree import Tree
 
@@ -29,6 +30,8 @@ class Bucket:
     """The LocationConstraint that it was made with; empty is us-east-1."""
     configurations: Mapping[str, Tree] = field(default_factory=dict)
     """Documents by subresource: "versioning" -> {"Status": "Enabled"}."""
+    acl: Grants | None = None
+    """None: the owner alone."""
 
     @property
     def versioning(self) -> VersioningStatus:
@@ -40,3 +43,9 @@ class Bucket:
     def version_to_put(self) -> str:
         """The version id that a put asks the store for."""
         return NEW_VERSION if self.versioning == "Enabled" else NULL_VERSION
+
+    @property
+    def policy(self) -> str | None:
+        """The bucket policy's text, byte for byte as it was put."""
+        text = self.configurations.get("policy", {}).get("Text")
+        return text if isinstance(text, str) else None

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
+from post3.model.grants import Grants
+
 NULL_VERSION: Final = "null"
 """The id of a version put while its bucket was not versioned."""
 NEW_VERSION: Final = ""
@@ -86,6 +88,8 @@ class ObjectVersion:
     """content-type, cache-control, …: lower-case names to values as they came."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """User metadata, without the prefix x-amz-meta-."""
+    acl: Grants | None = None
+    """None: the owner alone."""
 
 
 Guard: TypeAlias = Callable[[ObjectVersion | None, ObjectVersion | None], None]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from post3.model.grants import Grants
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -24,6 +26,8 @@ class Upload:
     metadata: Mapping[str, str] = field(default_factory=dict)
     checksum_algorithm: str = ""
     checksum_type: str = ""
+    acl: Grants | None = None
+    """Of the object; None: its owner alone."""
     version_id: str | None = None
     """Set when completed: a completed upload stays known, so that a repeated Complete answers the same."""
 

@@ -1,12 +1,16 @@
 """What S3 can do. Importing this declares every operation: each module fills the table of `post3.s3.router`."""
 
 from post3.operations import (
+    acl,
     buckets,
+    configurations,
     copying,
     deletion,
     listing,
     multipart,
     objects,
+    policy,
+    post_object,
     unsupported,
     versioning,
 )
@@ -14,12 +18,16 @@ from post3.s3.router import OPERATIONS
 
 __all__ = [
     "OPERATIONS",
+    "acl",
     "buckets",
+    "configurations",
     "copying",
     "deletion",
     "listing",
     "multipart",
     "objects",
+    "policy",
+    "post_object",
     "unsupported",
     "versioning",
 ]

@@ -8,18 +8,21 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from post3.errors import AccessDenied, InvalidArgument, InvalidRange, InvalidRequest, NoSuchKey
+from post3.auth.authorisation import Rights, of_version
+from post3.errors import AccessDenied, InvalidArgument, InvalidRange, InvalidRequest, NoSuchKey, NoSuchVersion
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM, parse_algorithm
 from post3.model.names import check_key, parse_version_id
 from post3.model.object import NULL_VERSION, Blob, ObjectVersion, Part
 from post3.model.tree import Tree
+from post3.operations.granting import object_access
 from post3.operations.multipart import open_upload, part_algorithms, shown_checksums
 from post3.operations.objects import (
     check_early,
     checksum_elements,
     of_one_body,
     part_number,
+    placed,
     read,
 )
 from post3.operations.storing import give_owner, store
@@ -35,7 +38,7 @@ from post3.s3.headers import (
     write_conditions,
 )
 from post3.s3.message import Response, document
-from post3.s3.router import COPY_SOURCE, operation
+from post3.s3.router import COPY_SOURCE, Needs, operation
 
 REDIRECT: Final = "x-amz-website-redirect-location"
 MAX_COPY: Final = 5 * 2**30
@@ -57,15 +60,29 @@ async def source_of(call: Call) -> Source:
     """The version that x-amz-copy-source names, its conditions held. A marker, or what is absent, cannot be copied."""
     name, key, version_id = parse_copy_source(call.headers[COPY_SOURCE])
     bucket = call.bucket if name == call.bucket.name else await call.backend.get_bucket(name)
+    rights = call.rights_in(bucket)
     if call.headers.get("x-amz-source-expected-bucket-owner", bucket.owner) != bucket.owner:
         raise AccessDenied
-    version = await call.backend.get_version(bucket, key, version_id)
-    if version.is_delete_marker:
-        if version_id is None:
-            raise NoSuchKey(Key=key)
-        raise InvalidRequest("The source of a copy may not specifically refer to a delete marker by version id.")
+    version = await _readable_source(call, bucket, rights, key, version_id)
     read_conditions(call.headers, "x-amz-copy-source-", call.now).check_copy(version.etag, version.modified)
     return Source(bucket, version, version_id is not None)
+
+
+async def _readable_source(
+    call: Call, bucket: Bucket, rights: Rights, key: str, version_id: str | None
+) -> ObjectVersion:
+    """The version to copy, when whoever asks may read it. Raises AccessDenied, and what is wrong with it."""
+    try:
+        version = await call.backend.get_version(bucket, key, version_id)
+        if version.is_delete_marker:
+            if version_id is None:
+                raise NoSuchKey(Key=key)
+            raise InvalidRequest("The source of a copy may not specifically refer to a delete marker by version id.")
+    except (NoSuchKey, NoSuchVersion, InvalidRequest) as error:
+        raise rights.hide(error, key) from None
+    action = "s3:GetObject"
+    rights.check_version(of_version(action) if version_id is not None else action, "READ", version)
+    return version
 
 
 def parse_copy_source(value: str) -> tuple[str, str, str | None]:
@@ -88,11 +105,12 @@ def parse_copy_source(value: str) -> tuple[str, str, str | None]:
     return bucket, key, parse_version_id(version_id) if has_version else None
 
 
-@operation("PUT", "object", COPY_SOURCE, action="s3:PutObject", is_slow=True)
+@operation("PUT", "object", COPY_SOURCE, action="s3:PutObject", needs=Needs.WRITE, is_slow=True)
 async def copy_object(call: Call) -> Response:
     """Make an object of another one's bytes, with its metadata or new."""
     check_key(call.key)
     conditions = write_conditions(call.headers)
+    object_access(call, call.bucket)  # refused before anything is moved
     source = await source_of(call)
     version = _described(call, source)
     _check_difference(call, source, version)
@@ -103,7 +121,7 @@ async def copy_object(call: Call) -> Response:
     await check_early(call, conditions)
 
     async def put(bucket: Bucket, body: Part) -> ObjectVersion:
-        described = replace(version, version_id=bucket.version_to_put)
+        described = placed(call, bucket, version)
         return await call.backend.put_version(bucket, of_one_body(described, body, algorithm), conditions.for_put)
 
     algorithm = _algorithm(call, source)
@@ -152,7 +170,7 @@ def _described(call: Call, source: Source) -> ObjectVersion:
         key=call.key,
         version_id="",
         modified=call.now,
-        owner=call.identity.id,
+        owner="",
         storage_class=storage_class(call.headers),
         headers=headers,
         metadata=metadata,
@@ -183,7 +201,9 @@ def _result(modified: datetime, etag: str, checksums: Mapping[str, str]) -> Tree
     return {"LastModified": modified, "ETag": quoted(etag), **checksum_elements(checksums)}
 
 
-@operation("PUT", "object", "partNumber", "uploadId", COPY_SOURCE, action="s3:PutObject", is_slow=True)
+@operation(
+    "PUT", "object", "partNumber", "uploadId", COPY_SOURCE, action="s3:PutObject", needs=Needs.WRITE, is_slow=True
+)
 async def upload_part_copy(call: Call) -> Response:
     """Make a part of another object's bytes, or of a range of them."""
     number = part_number(call)

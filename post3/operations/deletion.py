@@ -6,17 +6,17 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from post3.auth.authorisation import of_version
 from post3.errors import MalformedXML, NoSuchKey, NoSuchVersion, OperationNotImplemented, S3Error
 from post3.model.bucket import Bucket
 from post3.model.conditions import WriteConditions
 from post3.model.names import check_key, is_version_id
 from post3.model.object import NULL_VERSION, ObjectVersion
-from post3.model.tree import Tree
+from post3.model.tree import Tree, each, text
 from post3.s3.call import Call
 from post3.s3.headers import parse_etags, parse_http_date, write_conditions
 from post3.s3.message import Response, document
-from post3.s3.router import operation
-from post3.s3.xml import each, text
+from post3.s3.router import Needs, operation
 
 MAX_KEYS: Final = 1000
 MAX_DOCUMENT: Final = 8 * 2**20
@@ -66,7 +66,7 @@ async def _delete_current(call: Call, bucket: Bucket, key: str, conditions: Writ
     return Deleted(put.version_id, is_marker=True)
 
 
-@operation("DELETE", "object")
+@operation("DELETE", "object", needs=Needs.WRITE)
 async def delete_object(call: Call) -> Response:
     """Delete; what is not there is deleted already."""
     check_key(call.key)
@@ -114,7 +114,7 @@ def _parse_wanted(entry: Tree) -> Wanted:
     return Wanted(key, text(entry, "VersionId") or None, conditions)
 
 
-@operation("POST", "bucket", "delete", action="s3:DeleteObject")
+@operation("POST", "bucket", "delete", action="s3:DeleteObject", needs=Needs.NOTHING)
 async def delete_objects(call: Call) -> Response:
     """Delete up to a thousand keys or versions; each is told by itself, deleted or in error, in the order asked for."""
     wanted, quiet = _parse_batch(await call.document("Delete", MAX_DOCUMENT))
@@ -130,15 +130,24 @@ async def delete_objects(call: Call) -> Response:
     return document("DeleteResult", {"": [{name: tree} for name, tree in results if not (quiet and name == "Deleted")]})
 
 
+def _check_right(call: Call, bucket: Bucket, wanted: Wanted) -> None:
+    """Raise AccessDenied for an entry that whoever asks may not delete: each is a request of its own."""
+    action = "s3:DeleteObject"
+    call.rights_in(bucket).check(of_version(action) if wanted.version_id else action, "WRITE", wanted.key)
+
+
 async def _delete_one(call: Call, wanted: Wanted) -> tuple[str, Tree]:
     named: dict[str, str | None] = {"Key": wanted.key, "VersionId": wanted.version_id}
     try:
         check_key(wanted.key)
         if wanted.version_id is not None and not is_version_id(wanted.version_id):
             raise NoSuchVersion
-        deleted = await call.commit(
-            lambda bucket: delete(call, bucket, wanted.key, wanted.version_id, wanted.conditions)
-        )
+
+        async def authorised(bucket: Bucket) -> Deleted:
+            _check_right(call, bucket, wanted)
+            return await delete(call, bucket, wanted.key, wanted.version_id, wanted.conditions)
+
+        deleted = await call.commit(authorised)
     except S3Error as error:
         return "Error", {**named, "Code": error.code, "Message": error.message}
     if not deleted.is_marker:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from post3.errors import InvalidArgument, NoSuchKey, NoSuchVersion
-from post3.model.identity import ROOT, Identity
 from post3.model.listing import CommonPrefix, ListQuery, Page
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.model.tree import Tree
 from post3.model.upload import Upload
+from post3.operations.granting import owner_of
 from post3.operations.tokens import next_token, parse_token
 from post3.s3.call import Call
 from post3.s3.headers import quoted
 from post3.s3.message import Response, document
-from post3.s3.router import operation
+from post3.s3.router import Needs, operation
 
 MAX_KEYS: Final = 1000
 _MARKER: Final = re.compile(r"null\.([0-9a-f]{16})|([0-9a-f]{16})[0-9a-f]{16}", re.ASCII)
@@ -37,13 +38,7 @@ def _encoding(query: Mapping[str, str]) -> tuple[str | None, Encode]:
     return "url", lambda text: quote(text, safe="/")
 
 
-def _owner(owner: str) -> Tree:
-    """An owner as lists show them."""
-    known = Identity(owner, owner) if owner != ROOT.id else ROOT
-    return {"ID": known.id, "DisplayName": known.display_name}
-
-
-def _object(version: ObjectVersion, encode: Encode, *, shows_owner: bool) -> Tree:
+def _object(version: ObjectVersion, encode: Encode, owner: Callable[[str], Tree] | None) -> Tree:
     return {
         "Key": encode(version.key),
         "LastModified": version.modified,
@@ -52,7 +47,7 @@ def _object(version: ObjectVersion, encode: Encode, *, shows_owner: bool) -> Tre
         "ChecksumType": version.checksum_type or None,
         "Size": version.size,
         "StorageClass": version.storage_class,
-        "Owner": _owner(version.owner) if shows_owner else None,
+        "Owner": owner(version.owner) if owner is not None else None,
     }
 
 
@@ -66,7 +61,7 @@ def _last_name(page: Page[ObjectVersion] | Page[Upload]) -> str:
     return last.prefix if isinstance(last, CommonPrefix) else last.key
 
 
-@operation("GET", "bucket", action="s3:ListBucket")
+@operation("GET", "bucket", action="s3:ListBucket", needs=Needs.LIST)
 async def list_objects(call: Call) -> Response:
     """The first way: pages go on after a marker, which is a key."""
     query, (encoding, encode) = call.query, _encoding(call.query)
@@ -75,6 +70,7 @@ async def list_objects(call: Call) -> Response:
     page = await call.backend.list_versions(
         call.bucket, ListQuery(prefix=prefix, delimiter=delimiter, after=marker, limit=limit)
     )
+    owner = partial(owner_of, call)
     return document(
         "ListBucketResult",
         {
@@ -88,15 +84,13 @@ async def list_objects(call: Call) -> Response:
             "Delimiter": encode(delimiter) if delimiter else None,
             "EncodingType": encoding,
             "IsTruncated": page.truncated,
-            "Contents": [
-                _object(entry, encode, shows_owner=True) for entry in page.entries if isinstance(entry, ObjectVersion)
-            ],
+            "Contents": [_object(entry, encode, owner) for entry in page.entries if isinstance(entry, ObjectVersion)],
             "CommonPrefixes": _common_prefixes(page, encode),
         },
     )
 
 
-@operation("GET", "bucket", "list-type=2", action="s3:ListBucket")
+@operation("GET", "bucket", "list-type=2", action="s3:ListBucket", needs=Needs.LIST)
 async def list_objects_v2(call: Call) -> Response:
     """The second way: pages go on with a token."""
     query, (encoding, encode) = call.query, _encoding(call.query)
@@ -107,7 +101,7 @@ async def list_objects_v2(call: Call) -> Response:
     page = await call.backend.list_versions(
         call.bucket, ListQuery(prefix=prefix, delimiter=delimiter, after=after, limit=limit)
     )
-    shows_owner = query.get("fetch-owner", "").lower() == "true"
+    owner = partial(owner_of, call) if query.get("fetch-owner", "").lower() == "true" else None
     return document(
         "ListBucketResult",
         {
@@ -121,17 +115,13 @@ async def list_objects_v2(call: Call) -> Response:
             "Delimiter": encode(delimiter) if delimiter else None,
             "EncodingType": encoding,
             "IsTruncated": page.truncated,
-            "Contents": [
-                _object(entry, encode, shows_owner=shows_owner)
-                for entry in page.entries
-                if isinstance(entry, ObjectVersion)
-            ],
+            "Contents": [_object(entry, encode, owner) for entry in page.entries if isinstance(entry, ObjectVersion)],
             "CommonPrefixes": _common_prefixes(page, encode),
         },
     )
 
 
-@operation("GET", "bucket", "versions", action="s3:ListBucketVersions")
+@operation("GET", "bucket", "versions", action="s3:ListBucketVersions", needs=Needs.LIST)
 async def list_object_versions(call: Call) -> Response:
     """Every version and delete marker, newest first within a key."""
     query, (encoding, encode) = call.query, _encoding(call.query)
@@ -150,6 +140,7 @@ async def list_object_versions(call: Call) -> Response:
         ),
     )
     last = page.entries[-1] if page.truncated else None
+    owner = partial(owner_of, call)
     return document(
         "ListVersionsResult",
         {
@@ -163,22 +154,22 @@ async def list_object_versions(call: Call) -> Response:
             "Delimiter": encode(delimiter) if delimiter else None,
             "EncodingType": encoding,
             "IsTruncated": page.truncated,
-            "": [_version(entry, encode) for entry in page.entries if isinstance(entry, ObjectVersion)],
+            "": [_version(entry, encode, owner) for entry in page.entries if isinstance(entry, ObjectVersion)],
             "CommonPrefixes": _common_prefixes(page, encode),
         },
     )
 
 
-def _version(version: ObjectVersion, encode: Encode) -> Tree:
+def _version(version: ObjectVersion, encode: Encode, owner: Callable[[str], Tree]) -> Tree:
     place: Tree = {"VersionId": version.version_id, "IsLatest": version.noncurrent is None}
     if not version.is_delete_marker:
-        return {"Version": {**_object(version, encode, shows_owner=True), **place}}
+        return {"Version": {**_object(version, encode, owner), **place}}
     return {
         "DeleteMarker": {
             "Key": encode(version.key),
             **place,
             "LastModified": version.modified,
-            "Owner": _owner(version.owner),
+            "Owner": owner(version.owner),
         }
     }
 
@@ -212,7 +203,7 @@ async def _sequence(call: Call, key: str, marker: str) -> int:
     return int(match[1] or match[2], 16)
 
 
-@operation("GET", "bucket", "uploads", action="s3:ListBucketMultipartUploads")
+@operation("GET", "bucket", "uploads", action="s3:ListBucketMultipartUploads", needs=Needs.LIST)
 async def list_multipart_uploads(call: Call) -> Response:
     """Uploads in progress, by key and then by their beginning."""
     query, (encoding, encode) = call.query, _encoding(call.query)
@@ -238,18 +229,19 @@ async def list_multipart_uploads(call: Call) -> Response:
             "EncodingType": encoding,
             "MaxUploads": limit,
             "IsTruncated": page.truncated,
-            "Upload": [_upload(entry, encode) for entry in page.entries if isinstance(entry, Upload)],
+            "Upload": [_upload(call, entry, encode) for entry in page.entries if isinstance(entry, Upload)],
             "CommonPrefixes": _common_prefixes(page, encode),
         },
     )
 
 
-def _upload(upload: Upload, encode: Encode) -> Tree:
+def _upload(call: Call, upload: Upload, encode: Encode) -> Tree:
+    owner = owner_of(call, upload.owner)
     return {
         "Key": encode(upload.key),
         "UploadId": upload.upload_id,
-        "Initiator": _owner(upload.owner),
-        "Owner": _owner(upload.owner),
+        "Initiator": owner,
+        "Owner": owner,
         "StorageClass": upload.storage_class,
         "Initiated": upload.initiated,
         "ChecksumAlgorithm": upload.checksum_algorithm.upper() or None,

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from post3.auth.authorisation import Basis
 from post3.errors import (
+    AccessDenied,
     BadDigest,
     EntityTooLarge,
     EntityTooSmall,
@@ -32,8 +34,9 @@ from post3.model.checksums import (
 )
 from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
-from post3.model.tree import Tree
+from post3.model.tree import Tree, each, text
 from post3.model.upload import Upload, upload_id_at
+from post3.operations.granting import completed_access, object_access, owner_of
 from post3.operations.objects import (
     checksum_elements,
     part_number,
@@ -52,8 +55,7 @@ from post3.s3.headers import (
     write_conditions,
 )
 from post3.s3.message import Response, document
-from post3.s3.router import operation
-from post3.s3.xml import each, text
+from post3.s3.router import Needs, operation
 
 MIN_PART: Final = 5 * 2**20
 """Bytes of every part but the last.
@@ -64,7 +66,7 @@ MAX_DOCUMENT: Final = 8 * 2**20
 """Bytes: ten thousand parts, each with its ETag and checksums."""
 
 
-@operation("POST", "object", "uploads", action="s3:PutObject")
+@operation("POST", "object", "uploads", action="s3:PutObject", needs=Needs.WRITE)
 async def create_multipart_upload(call: Call) -> Response:
     """Begin; all that the object will have besides its bytes is said now."""
     check_key(call.key)
@@ -81,6 +83,7 @@ async def create_multipart_upload(call: Call) -> Response:
         upload_id=upload_id_at(int(call.now.timestamp() * 1_000_000), secrets.token_hex(8)),
         initiated=call.now,
         owner=call.identity.id,
+        acl=object_access(call, call.bucket)[1],
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
@@ -96,11 +99,23 @@ async def create_multipart_upload(call: Call) -> Response:
 
 
 async def open_upload(call: Call) -> Upload:
-    """The upload that uploadId names. Raises NoSuchUpload, also when it is completed."""
+    """The upload that uploadId names, when whoever asks may go on with it. Raises NoSuchUpload, also when it is
+    completed.
+    """
     upload = await call.backend.get_upload(call.bucket, call.key, call.query["uploadId"])
+    check_initiator(call, upload)
     if upload.version_id is not None:
         raise NoSuchUpload(UploadId=upload.upload_id)
     return upload
+
+
+def check_initiator(call: Call, upload: Upload) -> None:
+    """Raise AccessDenied for an upload of somebody else's, where only the bucket's ACL lets one write.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+    """
+    if call.basis is Basis.GRANT and upload.owner != call.identity.id:
+        raise AccessDenied
 
 
 def part_algorithms(upload: Upload) -> tuple[str, ...]:
@@ -116,7 +131,7 @@ def shown_checksums(upload: Upload, part: Part) -> Mapping[str, str]:
     return sent or part.checksums
 
 
-@operation("PUT", "object", "partNumber", "uploadId", action="s3:PutObject")
+@operation("PUT", "object", "partNumber", "uploadId", action="s3:PutObject", needs=Needs.WRITE)
 async def upload_part(call: Call) -> Response:
     """Store the request's body as a part, in place of one of the same number."""
     number = part_number(call)
@@ -222,7 +237,7 @@ def _check_promises(call: Call, upload: Upload, version: ObjectVersion) -> None:
             raise BadDigest(f"The {algorithm} you specified did not match the calculated checksum.")
 
 
-@operation("POST", "object", "uploadId", action="s3:PutObject", is_slow=True)
+@operation("POST", "object", "uploadId", action="s3:PutObject", needs=Needs.WRITE, is_slow=True)
 async def complete_multipart_upload(call: Call) -> Response:
     """Make an object of the parts; the same completion again answers the same."""
     named = _parse_completion(await call.document("CompleteMultipartUpload", MAX_DOCUMENT))
@@ -238,7 +253,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         key=upload.key,
         version_id="",
         modified=call.now,
-        owner=upload.owner,
+        owner="",
         storage_class=upload.storage_class,
         size=sum(part.size for part in parts),
         etag=etag_of_parts([part.etag for part in parts]),
@@ -251,8 +266,9 @@ async def complete_multipart_upload(call: Call) -> Response:
     _check_promises(call, upload, version)
 
     async def finish(bucket: Bucket) -> ObjectVersion:
-        named_version = replace(version, version_id=bucket.version_to_put)
-        return await call.backend.finish_upload(bucket, upload, named_version, parts, conditions.for_put)
+        owner, acl = completed_access(bucket, upload)
+        described = replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
+        return await call.backend.finish_upload(bucket, upload, described, parts, conditions.for_put)
 
     return _completed(call, await call.commit(finish))
 
@@ -264,6 +280,7 @@ async def _upload_and_parts(call: Call) -> tuple[Upload, Sequence[Part]]:
     """
     upload_id = call.query["uploadId"]
     upload = await call.commit(lambda bucket: call.backend.get_upload(bucket, call.key, upload_id))
+    check_initiator(call, upload)
     if upload.version_id is not None:
         return upload, ()
     try:
@@ -288,7 +305,7 @@ def _completed(call: Call, version: ObjectVersion) -> Response:
     headers = put_headers(call.bucket, version)
     told = {"x-amz-version-id": headers["x-amz-version-id"]} if "x-amz-version-id" in headers else {}
     tree: Tree = {
-        "Location": f"http://{call.headers.get('host', '')}{call.request.path}",
+        "Location": f"{call.request.base_url}{call.request.path}",
         "Bucket": version.bucket,
         "Key": version.key,
         "ETag": quoted(version.etag),
@@ -298,7 +315,7 @@ def _completed(call: Call, version: ObjectVersion) -> Response:
     return document("CompleteMultipartUploadResult", tree, headers=told)
 
 
-@operation("DELETE", "object", "uploadId")
+@operation("DELETE", "object", "uploadId", needs=Needs.WRITE)
 async def abort_multipart_upload(call: Call) -> Response:
     """Forget the upload and its parts."""
     upload = await open_upload(call)
@@ -306,7 +323,7 @@ async def abort_multipart_upload(call: Call) -> Response:
     return Response(204)
 
 
-@operation("GET", "object", "uploadId", action="s3:ListMultipartUploadParts")
+@operation("GET", "object", "uploadId", action="s3:ListMultipartUploadParts", needs=Needs.WRITE)
 async def list_parts(call: Call) -> Response:
     """The parts that have arrived, by number."""
     limit = call.int_parameter("max-parts", 1000, 0, 1000)
@@ -314,7 +331,7 @@ async def list_parts(call: Call) -> Response:
     upload = await open_upload(call)
     parts = await call.backend.list_parts(call.bucket, upload, after=after, limit=limit + 1)
     page, truncated = parts[:limit], len(parts) > limit > 0
-    owner = {"ID": upload.owner, "DisplayName": upload.owner}
+    owner = owner_of(call, upload.owner)
     return document(
         "ListPartsResult",
         {

@@ -23,6 +23,7 @@ from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.ranges import ByteRange, runs
 from post3.model.tree import Tree
+from post3.operations.granting import object_access
 from post3.operations.storing import store
 from post3.s3.call import Call
 from post3.s3.headers import (
@@ -41,25 +42,31 @@ from post3.s3.headers import (
     write_conditions,
 )
 from post3.s3.message import Response, document
-from post3.s3.router import operation
+from post3.s3.router import Needs, operation
 
 SMALL: Final = 64 * 1024
 """Bytes of a body that are answered in one piece, with everything known before the status is sent."""
 
 
-@operation("PUT", "object")
+@operation("PUT", "object", needs=Needs.WRITE)
 async def put_object(call: Call) -> Response:
     """Store the request's body as the key's current version."""
-    check_key(call.key)
     call.require_length()
+    return Response(headers=put_headers(call.bucket, await put(call)))
+
+
+async def put(call: Call) -> ObjectVersion:
+    """Store the request's body as its key's current version, described by its headers."""
+    check_key(call.key)
     headers = call.headers
     conditions = write_conditions(headers)
+    object_access(call, call.bucket)  # refused before the body is sent
     version = ObjectVersion(
         bucket=call.bucket.name,
         key=call.key,
         version_id="",
         modified=call.now,
-        owner=call.identity.id,
+        owner="",
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
@@ -68,13 +75,18 @@ async def put_object(call: Call) -> Response:
     body = call.body(DEFAULT_ALGORITHM)
 
     async def own(blob: Blob, bucket: Bucket) -> ObjectVersion:
-        described = replace(version, version_id=bucket.version_to_put)
+        described = placed(call, bucket, version)
         whole = Part(1, body.size, body.etag, version.modified, blob, body.checksums)
         made = of_one_body(described, whole, body.sent or DEFAULT_ALGORITHM)
         return await call.backend.put_version(bucket, made, conditions.for_put)
 
-    stored = await store(call, body.blocks(), own)
-    return Response(headers=put_headers(call.bucket, stored))
+    return await store(call, body.blocks(), own)
+
+
+def placed(call: Call, bucket: Bucket, version: ObjectVersion) -> ObjectVersion:
+    """The version as the bucket takes it now: under its versioning, ownership controls and block of public access."""
+    owner, acl = object_access(call, bucket)
+    return replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
 
 
 def of_one_body(version: ObjectVersion, body: Part, algorithm: str) -> ObjectVersion:
@@ -108,7 +120,7 @@ def put_headers(bucket: Bucket, stored: ObjectVersion) -> dict[str, str]:
     return told
 
 
-@operation("GET", "object", parameters=("partNumber",))
+@operation("GET", "object", parameters=("partNumber",), needs=Needs.READ)
 async def get_object(call: Call) -> Response:
     """The bytes, or a range of them, or one part."""
     version = await readable(call)
@@ -119,7 +131,7 @@ async def get_object(call: Call) -> Response:
     return response
 
 
-@operation("HEAD", "object", parameters=("partNumber",), action="s3:GetObject")
+@operation("HEAD", "object", parameters=("partNumber",), action="s3:GetObject", needs=Needs.READ)
 async def head_object(call: Call) -> Response:
     """All that get_object would answer, but for the bytes."""
     version = await readable(call)
@@ -131,7 +143,7 @@ async def readable(call: Call) -> ObjectVersion:
     """The version asked for; a delete marker raises what S3 answers for it."""
     version = await call.version()
     if version.is_delete_marker:
-        raise hidden_by(version, named=call.version_id is not None)
+        raise call.hidden(hidden_by(version, named=call.version_id is not None))
     return version
 
 
@@ -239,10 +251,11 @@ ATTRIBUTES: Final = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectS
 MAX_ATTRIBUTE_PARTS: Final = 1000
 
 
-@operation("GET", "object", "attributes")
+@operation("GET", "object", "attributes", needs=Needs.READ)
 async def get_object_attributes(call: Call) -> Response:
-    """What x-amz-object-attributes names of a version, and only that."""
+    """What x-amz-object-attributes names of a version, and only that; whoever asks may read it too."""
     version = await readable(call)
+    call.check_version("s3:GetObject", version)
     named = _named_attributes(call.headers)
     check_conditions(call, version)
     tree: dict[str, str | int | Tree | None] = {}

@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 from post3.errors import OperationNotImplemented
 from post3.s3.address import Level
 from post3.s3.call import Call
-from post3.s3.router import Operation, add
+from post3.s3.router import Needs, Operation, add
 
 UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("DELETE", "bucket", "analytics"): ("DeleteBucketAnalyticsConfiguration",),
@@ -20,9 +20,6 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("DELETE", "bucket", "metadataConfiguration"): ("DeleteBucketMetadataConfiguration",),
     ("DELETE", "bucket", "metadataTable"): ("DeleteBucketMetadataTableConfiguration",),
     ("DELETE", "bucket", "metrics"): ("DeleteBucketMetricsConfiguration",),
-    ("DELETE", "bucket", "ownershipControls"): ("DeleteBucketOwnershipControls",),
-    ("DELETE", "bucket", "policy"): ("DeleteBucketPolicy",),
-    ("DELETE", "bucket", "publicAccessBlock"): ("DeletePublicAccessBlock",),
     ("DELETE", "bucket", "replication"): ("DeleteBucketReplication",),
     ("DELETE", "bucket", "tagging"): ("DeleteBucketTagging",),
     ("DELETE", "bucket", "website"): ("DeleteBucketWebsite",),
@@ -30,7 +27,6 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("DELETE", "object", "tagging"): ("DeleteObjectTagging",),
     ("GET", "bucket", "abac"): ("GetBucketAbac",),
     ("GET", "bucket", "accelerate"): ("GetBucketAccelerateConfiguration",),
-    ("GET", "bucket", "acl"): ("GetBucketAcl",),
     ("GET", "bucket", "analytics"): ("GetBucketAnalyticsConfiguration", "ListBucketAnalyticsConfigurations"),
     ("GET", "bucket", "cors"): ("GetBucketCors",),
     ("GET", "bucket", "encryption"): ("GetBucketEncryption",),
@@ -46,30 +42,22 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("GET", "bucket", "metrics"): ("GetBucketMetricsConfiguration", "ListBucketMetricsConfigurations"),
     ("GET", "bucket", "notification"): ("GetBucketNotificationConfiguration", "GetBucketNotification"),
     ("GET", "bucket", "object-lock"): ("GetObjectLockConfiguration",),
-    ("GET", "bucket", "ownershipControls"): ("GetBucketOwnershipControls",),
-    ("GET", "bucket", "policy"): ("GetBucketPolicy",),
-    ("GET", "bucket", "policyStatus"): ("GetBucketPolicyStatus",),
-    ("GET", "bucket", "publicAccessBlock"): ("GetPublicAccessBlock",),
     ("GET", "bucket", "replication"): ("GetBucketReplication",),
     ("GET", "bucket", "requestPayment"): ("GetBucketRequestPayment",),
     ("GET", "bucket", "session"): ("CreateSession",),
     ("GET", "bucket", "tagging"): ("GetBucketTagging",),
     ("GET", "bucket", "website"): ("GetBucketWebsite",),
-    ("GET", "object", "acl"): ("GetObjectAcl",),
     ("GET", "object", "annotation"): ("GetObjectAnnotation", "ListObjectAnnotations"),
     ("GET", "object", "legal-hold"): ("GetObjectLegalHold",),
     ("GET", "object", "retention"): ("GetObjectRetention",),
     ("GET", "object", "tagging"): ("GetObjectTagging",),
     ("GET", "object", "torrent"): ("GetObjectTorrent",),
-    # Browser uploads (POST Object) look the same; they come with the signatures that they need.
-    ("POST", "bucket", ""): ("WriteGetObjectResponse",),
     ("POST", "bucket", "metadataConfiguration"): ("CreateBucketMetadataConfiguration",),
     ("POST", "bucket", "metadataTable"): ("CreateBucketMetadataTableConfiguration",),
     ("POST", "object", "restore"): ("RestoreObject",),
     ("POST", "object", "select"): ("SelectObjectContent",),
     ("PUT", "bucket", "abac"): ("PutBucketAbac",),
     ("PUT", "bucket", "accelerate"): ("PutBucketAccelerateConfiguration",),
-    ("PUT", "bucket", "acl"): ("PutBucketAcl",),
     ("PUT", "bucket", "analytics"): ("PutBucketAnalyticsConfiguration",),
     ("PUT", "bucket", "cors"): ("PutBucketCors",),
     ("PUT", "bucket", "encryption"): ("PutBucketEncryption",),
@@ -83,14 +71,10 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("PUT", "bucket", "metrics"): ("PutBucketMetricsConfiguration",),
     ("PUT", "bucket", "notification"): ("PutBucketNotificationConfiguration", "PutBucketNotification"),
     ("PUT", "bucket", "object-lock"): ("PutObjectLockConfiguration",),
-    ("PUT", "bucket", "ownershipControls"): ("PutBucketOwnershipControls",),
-    ("PUT", "bucket", "policy"): ("PutBucketPolicy",),
-    ("PUT", "bucket", "publicAccessBlock"): ("PutPublicAccessBlock",),
     ("PUT", "bucket", "replication"): ("PutBucketReplication",),
     ("PUT", "bucket", "requestPayment"): ("PutBucketRequestPayment",),
     ("PUT", "bucket", "tagging"): ("PutBucketTagging",),
     ("PUT", "bucket", "website"): ("PutBucketWebsite",),
-    ("PUT", "object", "acl"): ("PutObjectAcl",),
     ("PUT", "object", "annotation"): ("PutObjectAnnotation",),
     ("PUT", "object", "encryption"): ("UpdateObjectEncryption",),
     ("PUT", "object", "legal-hold"): ("PutObjectLegalHold",),
@@ -104,14 +88,11 @@ _HEADER_PREFIXES: Final = (
     "x-amz-server-side-encryption",
     "x-amz-copy-source-server-side-encryption",
     "x-amz-object-lock-",
-    "x-amz-grant-",
     "x-amz-tagging",
     "x-amz-write-offset-bytes",
 )
 _HARMLESS: Final[Mapping[str, frozenset[str]]] = {
     # What these say is so without them.
-    "x-amz-acl": frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"}),
-    "x-amz-object-ownership": frozenset({"BucketOwnerEnforced", "ObjectWriter", "BucketOwnerPreferred"}),
     "x-amz-bucket-object-lock-enabled": frozenset({"false", "False"}),
     "x-amz-tagging-directive": frozenset({"COPY", "REPLACE"}),
     "x-amz-tagging": frozenset({""}),
@@ -145,6 +126,7 @@ for (_method, _level, _selector), _names in UNSUPPORTED.items():
             parameters=frozenset(),
             action=f"s3:{_names[0]}",
             handler=_refuse,
+            needs=Needs.USER,
             loads_bucket=False,
         )
     )

@@ -7,10 +7,10 @@ from typing import Final
 
 from post3.errors import IllegalVersioningConfigurationException, MalformedXML, OperationNotImplemented
 from post3.model.bucket import VERSIONING_STATES, Bucket
+from post3.model.tree import text
 from post3.s3.call import Call
 from post3.s3.message import Response, document
 from post3.s3.router import operation
-from post3.s3.xml import text
 
 ROOT: Final = "VersioningConfiguration"
 
@@ -36,5 +36,5 @@ async def put_bucket_versioning(call: Call) -> Response:
     def change(bucket: Bucket) -> Bucket:
         return replace(bucket, configurations={**bucket.configurations, "versioning": {"Status": status}})
 
-    await call.backend.update_bucket(call.bucket.name, change)
+    await call.update_bucket(change)
     return Response()

@@ -1,15 +1,16 @@
-"""Which bucket and key a request's path names.
+"""Which bucket and key a request's host and path name.
 
 Decoded exactly once. `//`, `.` and `..` are part of the key: S3 normalises nothing.
-Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html (path style)
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from post3.auth.access import host_name
 from post3.errors import InvalidURI
 
 Level = Literal["root", "bucket", "object"]
@@ -27,6 +28,32 @@ class Address(NamedTuple):
         if not self.bucket:
             return "root"
         return "object" if self.key else "bucket"
+
+
+def parse_address(host: str, path: str, domains: Sequence[str]) -> Address:
+    """The address that a Host header and a percent-encoded path name together. Raises InvalidURI.
+
+    `bucket.domain` names a bucket, and the whole path is the key (virtual-host style); with any other host, and with
+    the domain itself, the path names both (path style). Of two domains that fit, the longer one counts.
+    """
+    bucket = bucket_in_host(host, domains)
+    if not bucket:
+        return parse_path(path)
+    if not path.startswith("/"):
+        raise InvalidURI(URI=path)
+    return Address(bucket, _decode(path[1:]))
+
+
+def bucket_in_host(host: str, domains: Sequence[str]) -> str:
+    """The bucket that a Host header names, whatever its case and port; empty when it names none.
+
+    The domains are in lower case.
+    """
+    if not domains:
+        return ""
+    name = host_name(host)
+    fitting = [domain for domain in domains if name == domain or name.endswith(f".{domain}")]
+    return name.removesuffix(max(fitting, key=len)).removesuffix(".") if fitting else ""
 
 
 def parse_path(path: str) -> Address:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from post3._chunker import Chunker
+from post3.auth.authentication import Proof
+from post3.auth.sigv4 import ChunkChain
 from post3.errors import (
     BadDigest,
     EntityTooLarge,
@@ -31,7 +33,7 @@ from post3.errors import (
 )
 from post3.model.checksums import encode
 from post3.model.object import Block
-from post3.s3.aws_chunked import FORMS, Data, Decoder, Form, Trailers
+from post3.s3.aws_chunked import FORMS, ChunkStart, Data, Decoder, Event, Form, Trailers
 from post3.s3.headers import (
     CHECKSUM_PREFIX,
     check_announced,
@@ -78,10 +80,10 @@ class Claims:
     """The algorithm of the checksum that will come behind the body, or empty."""
 
 
-def parse_claims(request: Request) -> Claims:
-    """What the headers say of the body. Raises the S3 error for what they may not say."""
+def parse_claims(request: Request, signed_payload: str = "") -> Claims:
+    """What the headers, and the signature, say of the body. Raises the S3 error for what they may not say."""
     headers = request.headers
-    sha256 = content_sha256(headers)
+    sha256 = content_sha256(headers) or signed_payload
     form = FORMS.get(sha256)
     checksums = {} if _tells_of_object(request) else checksum_values(headers)
     trailer = trailing_checksum(headers)
@@ -125,11 +127,15 @@ class Body:
         request: Request,
         algorithms: Collection[str] = (),
         *,
+        proof: Proof | None = None,
         limit: int = MAX_BODY,
         too_large: type[S3Error] = EntityTooLarge,
     ) -> None:
-        """Check what the headers say, and read nothing yet. `algorithms` are computed beside what the client sent."""
-        claims = self._claims = parse_claims(request)
+        """Check what the headers say, and read nothing yet. `algorithms` are computed beside what the client sent.
+
+        The body is held to what the proof signs of it, chunk by chunk where it is signed so.
+        """
+        claims = self._claims = parse_claims(request, proof.payload if proof else "")
         if claims.size is not None and claims.size > limit:
             raise too_large(ProposedSize=claims.size, MaxSizeAllowed=limit)
         self.sent = claims.trailer or next(iter(claims.checksums), "")
@@ -141,8 +147,9 @@ class Body:
         self.checksums: dict[str, str] = {}
         """Base64 by algorithm. Like size and etag, known when the last block is."""
         self._algorithms = tuple(dict.fromkeys(filter(None, (self.sent, *algorithms))))
-        self._intake = _Intake(request.body, claims, limit, too_large)
-        self._hashes = _Hashes({*self._algorithms, "sha256"} if claims.sha256 else self._algorithms)
+        chunks = proof.chunks if proof and claims.form and claims.form.signed else None
+        self._intake = _Intake(request.body, claims, limit, too_large, keeps_framing=chunks is not None)
+        self._hashes = _Hashes({*self._algorithms, "sha256"} if claims.sha256 else self._algorithms, chunks)
         self._ended = False
 
     @property
@@ -175,11 +182,12 @@ class Body:
         intake, hashes = self._intake, self._hashes
         batch = await intake.gather(BATCH)
         if intake.ended and intake.size < MAX_INLINE:
-            blocks = hashes.feed(batch)
+            blocks = hashes.feed(batch, intake.take_framing())
         else:
             blocks = await hashes.settle()
-            if batch:
-                hashes.start(batch)
+            framing = intake.take_framing()
+            if batch or framing:
+                hashes.start(batch, framing)
         if intake.ended and not hashes.running:
             blocks += hashes.finish()
             self._verify()
@@ -228,16 +236,26 @@ async def read_document(request: Request, limit: int) -> bytes:
     return await document_body(request, limit).whole()
 
 
-def document_body(request: Request, limit: int) -> Body:
+def document_body(request: Request, limit: int, proof: Proof | None = None) -> Body:
     """A body that is a document of at most `limit` bytes."""
-    return Body(request, limit=limit, too_large=MaxMessageLengthExceeded)
+    return Body(request, proof=proof, limit=limit, too_large=MaxMessageLengthExceeded)
 
 
 class _Intake:
     """The bytes as they come in, framing removed, lengths held."""
 
-    def __init__(self, pieces: AsyncIterator[bytes], claims: Claims, limit: int, too_large: type[S3Error]) -> None:
+    def __init__(
+        self,
+        pieces: AsyncIterator[bytes],
+        claims: Claims,
+        limit: int,
+        too_large: type[S3Error],
+        *,
+        keeps_framing: bool = False,
+    ) -> None:
         self._pieces = pieces
+        self._keeps_framing = keeps_framing
+        self._framing: list[Event] = []
         self._claims = claims
         self._limit = limit
         self._too_large = too_large
@@ -266,10 +284,17 @@ class _Intake:
 
     def _decode(self, decoder: Decoder, piece: bytes, gathered: list[Buffer]) -> None:
         for event in decoder.feed(piece):
+            if self._keeps_framing:
+                self._framing.append(event)
             if isinstance(event, Data):
                 self._add(gathered, event.data)
             elif isinstance(event, Trailers):
                 self.trailers = event.values
+
+    def take_framing(self) -> list[Event]:
+        """The framing's events since the last time, where they are signed."""
+        taken, self._framing = self._framing, []
+        return taken
 
     def _add(self, gathered: list[Buffer], piece: Buffer) -> None:
         size = len(piece)
@@ -299,10 +324,13 @@ class _Intake:
 
 
 class _Hashes:
-    """Every digest of one body: MD5 and the CRCs by the chunker, which also cuts the blocks, the SHAs beside it."""
+    """Every digest of one body: MD5 and the CRCs by the chunker, which also cuts the blocks, the SHAs beside it, and
+    those of signed chunks.
+    """
 
-    def __init__(self, algorithms: Iterable[str]) -> None:
+    def __init__(self, algorithms: Iterable[str], chunks: ChunkChain | None = None) -> None:
         wanted = frozenset(algorithms)
+        self._signatures = None if chunks is None else _Signatures(chunks)
         self._chunker = Chunker(tuple(wanted - _SHAS.keys()))
         self._shas = {name: make(usedforsecurity=False) for name, make in _SHAS.items() if name in wanted}
         self._running: tuple[asyncio.Future[list[Block]], ...] = ()
@@ -312,20 +340,26 @@ class _Hashes:
         """Whether threads are at work."""
         return bool(self._running)
 
-    def feed(self, batch: Iterable[Buffer]) -> list[Block]:
-        """The blocks that these bytes complete."""
+    def feed(self, batch: Iterable[Buffer], framing: Iterable[Event] = ()) -> list[Block]:
+        """The blocks that these bytes complete. Raises SignatureDoesNotMatch."""
+        self._feed_signatures(framing)
         self._feed_shas(batch)
         return self._feed_chunker(batch)
 
-    def start(self, batch: Iterable[Buffer]) -> None:
+    def start(self, batch: Iterable[Buffer], framing: Iterable[Event] = ()) -> None:
         """The same in threads; `settle` gives the blocks. The bytes before must have been settled."""
         run = asyncio.get_running_loop().run_in_executor
         self._running = (run(None, self._feed_chunker, batch),)
         if self._shas:
             self._running += (run(None, self._feed_shas, batch),)
+        if self._signatures is not None:
+            self._running += (run(None, self._feed_signatures, framing),)
 
     async def settle(self) -> list[Block]:
-        """Wait for the threads, if there are any. A cancelled caller leaves them to their end, which is near."""
+        """Wait for the threads, if there are any. A cancelled caller leaves them to their end, which is near.
+
+        Raises SignatureDoesNotMatch.
+        """
         if not self._running:
             return []
         await asyncio.wait(self._running)
@@ -354,6 +388,40 @@ class _Hashes:
             for piece in batch:
                 sha.update(piece)
         return []
+
+    def _feed_signatures(self, framing: Iterable[Event]) -> list[Block]:
+        if self._signatures is not None:
+            self._signatures.feed(framing)
+        return []
+
+
+class _Signatures:
+    """The signed chunks of a body, each verified when its last byte is hashed."""
+
+    def __init__(self, chain: ChunkChain) -> None:
+        self._chain = chain
+        self._sha = hashlib.sha256()
+        self._signature: str | None = None
+        """Of the chunk that is being hashed."""
+
+    def feed(self, framing: Iterable[Event]) -> None:
+        """Raise SignatureDoesNotMatch for the first chunk, or trailer, that is not what was signed."""
+        for event in framing:
+            if isinstance(event, Data):
+                self._sha.update(event.data)
+            elif isinstance(event, ChunkStart):
+                self._end_chunk()
+                self._signature = event.signature
+            elif isinstance(event, Trailers):
+                self._end_chunk()
+                if event.signature:
+                    self._chain.check_trailer(event.values, event.signature)
+
+    def _end_chunk(self) -> None:
+        if self._signature is not None:
+            self._chain.check_chunk(self._sha.hexdigest(), self._signature)
+            self._sha = hashlib.sha256()
+            self._signature = None
 
 
 _SHAS: Final = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}

@@ -1,23 +1,43 @@
-"""All that a handler is given: the request, who asks, and the bucket, loaded and authorised."""
+"""All that a handler is given: the request, who asks, and the bucket, loaded and authorised.
+
+What an operation needs of the bucket is held before its handler runs (`authorise`), and again whenever the bucket was
+loaded anew. What it needs of an object is held by `version` and `update_version`, which no such handler can do without.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
-from post3.errors import InvalidArgument, MissingContentLength, NoSuchBucket, StaleBucket
+from post3.auth.authentication import Proof
+from post3.auth.authorisation import Basis, Rights, of_version
+from post3.errors import (
+    AccessDenied,
+    InvalidArgument,
+    MethodNotAllowed,
+    MissingContentLength,
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchVersion,
+    S3Error,
+    StaleBucket,
+)
 from post3.model.bucket import Bucket
-from post3.model.identity import Identity
+from post3.model.grants import Directory
+from post3.model.identity import ANONYMOUS, Identity
 from post3.model.names import check_key, parse_version_id
 from post3.model.object import ObjectVersion
 from post3.model.tree import Tree
 from post3.s3.body import MAX_DOCUMENT, Body, document_body
+from post3.s3.gate import Gate
 from post3.s3.message import Request
-from post3.s3.router import Operation
+from post3.s3.policy_context import policy_context
+from post3.s3.router import Needs, Operation
 from post3.s3.xml import parse
-from post3.storage.protocol import Backend
+from post3.storage.protocol import Backend, Change
 
 T = TypeVar("T")
 MAX_NUMBER = 2**31 - 1
@@ -33,11 +53,28 @@ class Call:
 
     request: Request
     operation: Operation
-    identity: Identity
+    proof: Proof
+    """Of who asks."""
     backend: Backend
+    gate: Gate
     loaded: Bucket | None
     """None for the operations that work on no existing bucket."""
+    basis: Basis | None = None
+    """Why the bucket allows it, once that is decided."""
+    saw_version: bool = False
+    """Whether the right to a version was decided."""
     _body: Body | None = field(default=None, init=False, repr=False)
+    _took_pieces: bool = field(default=False, init=False, repr=False)
+
+    @property
+    def identity(self) -> Identity:
+        """Who asks."""
+        return self.proof.identity
+
+    @property
+    def directory(self) -> Directory:
+        """Who else there is."""
+        return self.gate.directory
 
     @property
     def bucket(self) -> Bucket:
@@ -72,32 +109,120 @@ class Call:
         """The server's clock, in UTC. What decides anything comes from the store's clock."""
         return datetime.now(UTC)
 
+    # Rights
+
+    def rights_in(self, bucket: Bucket) -> Rights:
+        """What whoever asks may do with a bucket."""
+        return Rights(self.identity, bucket, lambda: policy_context(self.request, self.proof))
+
+    @property
+    def action(self) -> str:
+        """The right that the operation is, of a version where one is named."""
+        action = self.operation.action
+        return of_version(action) if "versionId" in self.query else action
+
+    def authorise(self) -> None:
+        """Raise AccessDenied unless the operation's need is met, as far as it is one of the bucket's."""
+        needs = self.operation.needs
+        if needs is Needs.USER and self.identity == ANONYMOUS:
+            raise AccessDenied
+        if needs.level == "bucket":
+            self.basis = self.rights_in(self.bucket).check(self.action, needs.permission, self.key)
+
     async def version(self) -> ObjectVersion:
-        """The version that the path and versionId name, even if it is a delete marker. Raises KeyTooLongError."""
+        """The version that the path and versionId name, even if it is a delete marker, when it may be seen.
+
+        Raises KeyTooLongError, AccessDenied, and what tells that it is absent, if that may be told.
+        """
         check_key(self.key)
-        return await self.backend.get_version(self.bucket, self.key, self.version_id)
+        rights, permission = self.rights_in(self.bucket), self.operation.needs.permission
+        self.saw_version = True
+        try:
+            version = await self.backend.get_version(self.bucket, self.key, self.version_id)
+        except (NoSuchKey, NoSuchVersion) as error:
+            raise rights.hide(error, self.key) from None
+        if permission is not None and not version.is_delete_marker:
+            rights.check_version(self.action, permission, version)
+        return version
+
+    def check_version(self, action: str, version: ObjectVersion) -> None:
+        """Raise AccessDenied unless this action on the version is allowed, beside the operation's own."""
+        permission = self.operation.needs.permission
+        if permission is not None:
+            action = of_version(action) if "versionId" in self.query else action
+            self.rights_in(self.bucket).check_version(action, permission, version)
+
+    async def update_version(self, change: Change[ObjectVersion]) -> ObjectVersion:
+        """Change the record of the version that the path and versionId name, when that is allowed, as one step.
+
+        Raises what `version` raises, what `change` raises, and MethodNotAllowed for a delete marker.
+        """
+        check_key(self.key)
+        self.saw_version = True
+
+        async def update(bucket: Bucket) -> ObjectVersion:
+            allowed = partial(self._allowed, self.rights_in(bucket), change)
+            return await self.backend.update_version(bucket, self.key, self.version_id, allowed)
+
+        try:
+            return await self.commit(update)
+        except (NoSuchKey, NoSuchVersion) as error:
+            raise self.hidden(error) from None
+
+    def _allowed(self, rights: Rights, change: Change[ObjectVersion], version: ObjectVersion) -> ObjectVersion:
+        if version.is_delete_marker:
+            raise rights.hide(MethodNotAllowed(Method=self.request.method, ResourceType="DeleteMarker"), self.key)
+        permission = self.operation.needs.permission
+        if permission is not None:
+            rights.check_version(self.action, permission, version)
+        return change(version)
+
+    async def update_bucket(self, change: Change[Bucket]) -> Bucket:
+        """Change the bucket as it was when that was found to be allowed; when it is another by now, look again."""
+
+        async def update(bucket: Bucket) -> Bucket:
+            def same(old: Bucket) -> Bucket:
+                if (old.id, old.revision) != (bucket.id, bucket.revision):
+                    raise StaleBucket(BucketName=old.name)
+                return change(old)
+
+            return await self.backend.update_bucket(bucket.name, same)
+
+        return await self.commit(update)
+
+    def hidden(self, error: S3Error) -> S3Error:
+        """The error for what is not there, as whoever asks may be told it."""
+        return self.rights_in(self.bucket).hide(error, self.key)
+
+    # The body
 
     def body(self, *algorithms: str) -> Body:
         """The request's bytes as verified blocks, with these checksums computed beside those that the client sent."""
-        self._body = Body(self.request, algorithms)
+        self._body = Body(self.request, algorithms, proof=self.proof)
         return self._body
+
+    def take_pieces(self) -> AsyncIterator[bytes]:
+        """The request's body as it arrives, for whoever verifies it otherwise."""
+        self._took_pieces = True
+        return self.request.body
 
     @property
     def body_begun(self) -> bool:
         """Whether the request's body was begun: then the request cannot be handled again."""
-        return self._body is not None and self._body.begun
+        return self._took_pieces or (self._body is not None and self._body.begun)
 
     async def document(self, root: str, limit: int = MAX_DOCUMENT) -> Tree:
         """The request's XML, bounded, its digests checked. Raises MalformedXML, also for an empty body."""
-        return parse(await self._read(limit), root)
+        return parse(await self.whole_body(limit), root)
 
     async def optional_document(self, root: str) -> Tree:
         """The request's XML, or an empty tree when the body is empty."""
-        body = await self._read(MAX_DOCUMENT)
+        body = await self.whole_body(MAX_DOCUMENT)
         return parse(body, root) if body else {}
 
-    async def _read(self, limit: int) -> bytes:
-        self._body = document_body(self.request, limit)
+    async def whole_body(self, limit: int) -> bytes:
+        """The request's body, bounded, its digests checked. Raises MaxMessageLengthExceeded."""
+        self._body = document_body(self.request, limit, self.proof)
         return await self._body.whole()
 
     def int_parameter(self, name: str, default: int, low: int, high: int) -> int:
@@ -128,6 +253,7 @@ class Call:
                 if fresh.id != self.bucket.id:
                     raise NoSuchBucket(BucketName=fresh.name) from None
                 self.loaded = fresh
+                self.authorise()
         raise StaleBucket(BucketName=self.bucket.name)
 
     def require_length(self) -> None:

@@ -34,6 +34,20 @@ class Request:
     """The bytes as they arrive, transfer coding removed, in pieces of any size."""
     valueless: frozenset[str] = frozenset()
     """The names in the query that came without a value, as subresources do."""
+    raw_query: str = ""
+    """The query as it was sent, without its question mark."""
+    remote: str = ""
+    """The client's address, without a port; empty where there is none."""
+    is_secure: bool = False
+    """Whether the client speaks TLS, to this server or to a proxy that is trusted to say so."""
+
+    host_bucket: str = ""
+    """The bucket where the Host header names it (virtual-host style); empty in path style."""
+
+    @property
+    def base_url(self) -> str:
+        """Scheme and host as the client wrote them: `https://bucket.example:9000`."""
+        return f"{'https' if self.is_secure else 'http'}://{self.headers.get('host', '')}"
 
 
 @dataclass(slots=True)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from post3.errors import MethodNotAllowed, OperationNotImplemented
 from post3.s3.address import Level
 
 if TYPE_CHECKING:
+    from post3.model.grants import Permission
     from post3.s3.call import Call
     from post3.s3.message import Request, Response
 
@@ -23,6 +25,35 @@ COPY_SOURCE: Final = "x-amz-copy-source"
 
 Handler: TypeAlias = "Callable[[Call], Awaitable[Response]]"
 H = TypeVar("H", bound=Handler)
+
+
+class Needs(Enum):
+    """What an operation asks of whoever calls it, unless a bucket policy allows or denies its action.
+
+    The names on the right are the permissions of ACLs.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#permissions
+    """
+
+    NOTHING = ("", None)
+    """It changes and tells nothing, or looks for itself."""
+    USER = ("user", None)
+    """Somebody who signs."""
+    OWNER = ("bucket", None)
+    """The bucket's owner."""
+    LIST = ("bucket", "READ")
+    WRITE = ("bucket", "WRITE")
+    READ_BUCKET_ACL = ("bucket", "READ_ACP")
+    WRITE_BUCKET_ACL = ("bucket", "WRITE_ACP")
+    READ = ("object", "READ")
+    """Of the version, and so decided where it is loaded: `Call.version`."""
+    READ_ACL = ("object", "READ_ACP")
+    WRITE_ACL = ("object", "WRITE_ACP")
+
+    def __init__(self, level: str, permission: Permission | None) -> None:
+        self.level = level
+        """Whose ACL it is: that of a bucket, of an object, or none."""
+        self.permission = permission
+        """The ACL's permission that allows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +71,12 @@ class Operation:
     action: str
     """The right that it needs: s3:GetObjectTagging."""
     handler: Handler
+    needs: Needs
     loads_bucket: bool = True
     is_slow: bool = False
     """May take longer than clients wait in silence: answered with white space meanwhile."""
+    asks_in_form: bool = False
+    """Whether who asks is told by the form in the body, and the handler looks for itself."""
 
 
 OPERATIONS: Final[dict[str, Operation]] = {}
@@ -55,10 +89,15 @@ def operation(
     *selectors: str,
     parameters: tuple[str, ...] = (),
     action: str | None = None,
+    needs: Needs = Needs.OWNER,
     loads_bucket: bool = True,
     is_slow: bool = False,
+    asks_in_form: bool = False,
 ) -> Callable[[H], H]:
-    """Declare the function as an S3 operation; its name in snake case is the operation's name."""
+    """Declare the function as an S3 operation; its name in snake case is the operation's name.
+
+    Whoever says nothing of what it needs leaves it to the bucket's owner.
+    """
 
     def declare(handler: H) -> H:
         name = "".join(word.capitalize() for word in handler.__name__.split("_"))
@@ -71,8 +110,10 @@ def operation(
                 parameters=frozenset(parameters),
                 action=action or f"s3:{name}",
                 handler=handler,
+                needs=needs,
                 loads_bucket=loads_bucket,
                 is_slow=is_slow,
+                asks_in_form=asks_in_form,
             )
         )
         return handler

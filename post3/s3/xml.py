@@ -6,7 +6,6 @@ Parsed with defusedxml: a DOCTYPE, an entity or an external reference is refused
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
@@ -15,10 +14,12 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from post3.errors import MalformedXML
-from post3.model.tree import Leaf, Tree
+from post3.model.tree import TYPE, Leaf, Tree
 
 DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
+INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"
+"""The namespace of xsi:type, which tells of an element what kind of grantee it names."""
 MAX_DEPTH: Final = 32
 """Of elements below the root."""
 MAX_ELEMENTS: Final = 100_000
@@ -76,7 +77,12 @@ def _write_element(parts: list[str], name: str, value: Leaf | Tree) -> None:
     elif isinstance(value, (bool, int, datetime)):
         parts.append(f"<{name}>{_text(value)}</{name}>")
     else:
-        parts.append(f"<{name}>")
+        kind = value.get(TYPE)
+        if kind is None:
+            parts.append(f"<{name}>")
+        else:
+            parts.append(f'<{name} xmlns:xsi="{INSTANCE}" xsi:type="{str(kind).translate(_ESCAPES)}">')
+            value = {child: inner for child, inner in value.items() if child != TYPE}
         _write_tree(parts, value)
         parts.append(f"</{name}>")
 
@@ -95,7 +101,8 @@ def timestamp(moment: datetime) -> str:
 def parse(body: bytes, root: str) -> Tree:
     """The document's tree: a child element is text, a tree of its own, or (where it repeats) a list.
 
-    Raises MalformedXML for what is no XML, is too deep, has a DOCTYPE, or has another root than asked for.
+    Of attributes only xsi:type is kept, as the tree's TYPE, where an element below the root has children. Raises
+    MalformedXML for what is no XML, is too deep, has a DOCTYPE, or has another root than asked for.
     """
     try:
         element = _parse_bounded(body)
@@ -103,8 +110,7 @@ def parse(body: bytes, root: str) -> Tree:
         raise MalformedXML from None
     if _local(element.tag) != root:
         raise MalformedXML(f"The document should be a {root}.")
-    tree = _tree(element)
-    return tree if isinstance(tree, Mapping) else {}
+    return _children(element)
 
 
 def _parse_bounded(body: bytes) -> Element:
@@ -142,6 +148,11 @@ class _Bounded(TreeBuilder):
 def _tree(element: Element) -> str | Tree:
     if not len(element):
         return element.text or ""
+    kind = element.get(f"{{{INSTANCE}}}type")
+    return _children(element) if kind is None else {TYPE: kind, **_children(element)}
+
+
+def _children(element: Element) -> Tree:
     found: dict[str, str | Tree | list[str | Tree]] = {}
     for child in element:
         name, value = _local(child.tag), _tree(child)
@@ -157,22 +168,3 @@ def _tree(element: Element) -> str | Tree:
 
 def _local(tag: str) -> str:
     return tag.rpartition("}")[2]
-
-
-def each(tree: Tree, name: str) -> Iterator[Tree]:
-    """The child elements of this name, each as a tree, be there none or many. Raises MalformedXML for text."""
-    value = tree.get(name)
-    if value is None:
-        return
-    for item in value if isinstance(value, list) else [value]:
-        if not isinstance(item, Mapping):
-            raise MalformedXML(f"The element {name} is empty or not what it should be.")
-        yield item
-
-
-def text(tree: Tree, name: str) -> str | None:
-    """The text of a child element, None when there is none. Raises MalformedXML when it repeats or has children."""
-    value = tree.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    raise MalformedXML(f"The element {name} should stand once and be plain text.")

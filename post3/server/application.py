@@ -7,7 +7,8 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any, Final, cast
 
@@ -18,6 +19,7 @@ from sanic.handlers import ErrorHandler
 from sanic.http import Http
 from sanic.request import Request as SanicRequest
 from sanic.response import HTTPResponse
+from sanic.server import HttpProtocol
 
 from post3.errors import (
     InternalError,
@@ -30,9 +32,12 @@ from post3.errors import (
 )
 from post3.s3.message import error_response
 from post3.s3.reply import own_headers
+from post3.server.certificate import Certificate
 from post3.server.exchange import Answer, Exchange, access_logger, logger, new_id
-from post3.server.head import Head
-from post3.server.wire import MAX_DRAIN
+from post3.server.forwarded import TrustedProxies
+from post3.server.head import Head, read_request
+from post3.server.tls import tls_protocol
+from post3.server.wire import MAX_DRAIN, Wire
 
 PATIENCE: Final = 10.0
 """Seconds that requests in flight have when the server stops."""
@@ -77,6 +82,8 @@ _S3_ERRORS: Final[tuple[tuple[type[BaseException], type[S3Error]], ...]] = (
     (SanicRequestTimeout, RequestTimeout),
 )
 
+_OF_HEADS: Final = (InvalidRequest, InvalidURI, RequestHeaderSectionTooLarge)
+
 
 class Application(Sanic[Any, Any]):
     """Sanic, with every request answered by one function."""
@@ -111,6 +118,14 @@ class Application(Sanic[Any, Any]):
     async def handle_request(self, request: SanicRequest) -> None:
         await self.ctx.edge.handle(request)
 
+    async def handle_exception(
+        self, request: SanicRequest, exception: BaseException, run_middleware: bool = True
+    ) -> None:
+        """Tell of what Sanic finds wrong; a client that still sends the head that is refused reads its refusal too."""
+        await super().handle_exception(request, exception, run_middleware)
+        if isinstance(as_s3_error(exception), _OF_HEADS):
+            await Wire(request.stream).linger()
+
     def prepare(self, host: str | None = None, port: int | None = None, **kwargs: Any) -> None:
         """What `sanic post3.app` calls: where it names no address, post3's settings do."""
         edge: Edge = self.ctx.edge
@@ -120,7 +135,11 @@ class Application(Sanic[Any, Any]):
                 edge.check(host, port, kwargs.get("workers", 1))
             except ValueError as error:
                 sys.exit(f"post3: {error}")
-        super().prepare(host, port, **kwargs)
+        if kwargs.get("ssl"):
+            sys.exit(
+                "post3: For TLS, say POST3_TLS_CERT and POST3_TLS_KEY in place of Sanic's --cert, --key and --tls."
+            )
+        super().prepare(host, port, **{**kwargs, "protocol": edge.protocol})
 
 
 async def _unrouted(request: SanicRequest) -> HTTPResponse:
@@ -139,17 +158,30 @@ class Edge:
         port: int,
         check: Callable[[str, int, int], None],
         access_log: bool,
+        domains: Sequence[str],
+        proxies: TrustedProxies,
+        certificate: Certificate | None,
     ) -> None:
         self.host, self.port, self.check = host, port, check
+        self.certificate = certificate
+        self._read = partial(read_request, domains=domains, proxies=proxies)
+        self._following: asyncio.Task[None] | None = None
         self._start, self._finish = start, finish
         self._access_log = access_log
         self._answer: Answer | None = None
         self._stopping = False
         self._active = 0
 
+    @property
+    def protocol(self) -> Callable[..., asyncio.Protocol]:
+        """What is made for each connection."""
+        return HttpProtocol if self.certificate is None else tls_protocol
+
     async def open(self, _: object = None) -> None:
         """Get ready to answer; raises what `start` raises."""
         self._answer = await self._start()
+        if self.certificate is not None:
+            self._following = asyncio.create_task(self.certificate.follow())
 
     async def stop(self, _: object = None) -> None:
         """From now on, each connection ends with the answer that is under way."""
@@ -161,6 +193,8 @@ class Edge:
             if not self._active:
                 break
             await asyncio.sleep(0.01)
+        if self._following is not None:
+            self._following.cancel()
         if self._answer is not None:
             self._answer = None
             await self._finish()
@@ -168,7 +202,7 @@ class Edge:
     async def handle(self, request: SanicRequest) -> None:
         """Answer one request."""
         assert self._answer is not None  # noqa: S101  # Sanic listens only after `open`
-        exchange = Exchange(request)
+        exchange = Exchange(request, self._read)
         began = perf_counter() if self._access_log else 0.0
         self._active += 1
         try:
@@ -191,16 +225,30 @@ def build_sanic(
     port: int = 9000,
     check: Callable[[str, int, int], None] = lambda host, port, workers: None,
     access_log: bool = False,
+    domains: Sequence[str] = (),
+    proxies: TrustedProxies | None = None,
+    certificate: Certificate | None = None,
 ) -> Sanic[Any, Any]:
     """A Sanic application whose every request is answered by what `start` returns.
 
     `start` runs in each worker before it listens, `finish` after its last answer. Host and port are for `sanic
     post3.app`, which may name others: `check` raises ValueError for a host, port and number of workers that may not be.
+    Hosts below one of the `domains`, in lower case, name buckets. With a certificate, it speaks TLS and nothing else.
     """
     quiet_sanic()
     if access_log:
         _write_access_log()
-    edge = Edge(start, finish, host=host, port=port, check=check, access_log=access_log)
+    edge = Edge(
+        start,
+        finish,
+        host=host,
+        port=port,
+        check=check,
+        access_log=access_log,
+        domains=domains,
+        proxies=proxies or TrustedProxies(),
+        certificate=certificate,
+    )
     return Application(name, edge)
 
 

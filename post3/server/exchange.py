@@ -16,11 +16,13 @@ from sanic.request import Request as SanicRequest
 from post3.errors import InternalError, S3Error
 from post3.s3.message import Request, Response, error_response
 from post3.s3.reply import CONTENT_TYPE, Ending, ending, head
-from post3.server.head import Body, read_request
+from post3.server.head import Body
 from post3.server.wire import Wire
 
 Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
 """What answers requests: `Dispatcher.handle`."""
+Read: TypeAlias = Callable[[SanicRequest, str, AsyncIterator[bytes]], Request]
+"""What makes S3's request of a head, an id and a body: `read_request`, told about domains and proxies."""
 
 logger = logging.getLogger("post3")
 access_logger = logging.getLogger("post3.access")
@@ -34,10 +36,12 @@ def new_id() -> str:
 class Exchange:
     """One request of a connection and its answer."""
 
-    __slots__ = ("_body", "_head", "_wire", "id", "sent", "status")
+    __slots__ = ("_body", "_head", "_read", "_remote", "_wire", "id", "sent", "status")
 
-    def __init__(self, request: SanicRequest) -> None:
+    def __init__(self, request: SanicRequest, read: Read) -> None:
         self._head = request
+        self._read = read
+        self._remote = ""
         self._wire = Wire(request.stream)
         self._body = Body(self._wire)
         self.id = new_id()
@@ -65,7 +69,9 @@ class Exchange:
 
     async def _ask(self, answer: Answer) -> Response:
         try:
-            return await answer(read_request(self._head, self.id, self._body))
+            request = self._read(self._head, self.id, self._body)
+            self._remote = request.remote
+            return await answer(request)
         except Exception as error:
             return self._refusal(error)
 
@@ -171,11 +177,13 @@ class Exchange:
 
     def log(self, began: float) -> None:
         """Write the access log's line."""
-        info = self._head.conn_info
+        peer = self._head.conn_info
+        # The port says something of the peer only, which may be a proxy.
+        is_peer = peer is not None and self._remote in ("", peer.client_ip)
         access_logger.info(
             "%s %s %s %s %d %d %.1f ms %s",
             strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
-            f"{info.client_ip}:{info.client_port}" if info else "-",
+            f"{peer.client_ip}:{peer.client_port}" if peer and is_peer else self._remote or "-",
             self._head.method,
             self._head.raw_url.decode("ascii", "backslashreplace"),
             self.status,

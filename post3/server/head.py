@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from sanic import Sanic
@@ -12,8 +12,9 @@ from sanic.exceptions import BadRequest, SanicException
 from sanic.request import Request as SanicRequest
 
 from post3.errors import InvalidRequest, InvalidURI, RequestTimeout
-from post3.s3.address import parse_path, parse_query, valueless_names
+from post3.s3.address import bucket_in_host, parse_address, parse_query, valueless_names
 from post3.s3.message import Request
+from post3.server.forwarded import TrustedProxies
 from post3.server.wire import Wire
 
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]*")
@@ -95,7 +96,14 @@ class Body:
         return data
 
 
-def read_request(head: SanicRequest, request_id: str, body: AsyncIterator[bytes]) -> Request:
+def read_request(
+    head: SanicRequest,
+    request_id: str,
+    body: AsyncIterator[bytes],
+    *,
+    domains: Sequence[str],
+    proxies: TrustedProxies,
+) -> Request:
     """What arrived, in S3's terms. Raises InvalidURI."""
     headers: dict[str, str] = {}
     for name, untrimmed in head.headers.items():
@@ -107,13 +115,20 @@ def read_request(head: SanicRequest, request_id: str, body: AsyncIterator[bytes]
         headers["host"] = absolute[1]
         target = absolute[2] if absolute[2].startswith("/") else f"/{absolute[2]}"
     path, _, query = target.partition("?")
+    host = headers.get("host", "")
+    peer = head.conn_info
+    client = proxies.client(peer.client_ip if peer else "", headers, is_secure=bool(peer and peer.ssl))
     return Request(
         id=request_id,
         method=head.method,
         path=path,
-        address=parse_path(path),
+        address=parse_address(host, path, domains),
         query=parse_query(query) if query else {},
         headers=headers,
         body=body,
         valueless=valueless_names(query) if query else frozenset(),
+        raw_query=query,
+        remote=client.remote,
+        is_secure=client.is_secure,
+        host_bucket=bucket_in_host(host, domains),
     )

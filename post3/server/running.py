@@ -23,7 +23,11 @@ async def serve(app: Sanic[Any, Any], sock: socket, stop: asyncio.Event, ready: 
     Raises what the application's `start` raises.
     """
     server: Any = await app.create_server(
-        sock=sock, backlog=BACKLOG, return_asyncio_server=True, asyncio_server_kwargs={"start_serving": False}
+        sock=sock,
+        backlog=BACKLOG,
+        protocol=app.ctx.edge.protocol,
+        return_asyncio_server=True,
+        asyncio_server_kwargs={"start_serving": False},
     )
     await server.startup()
     await server.before_start()

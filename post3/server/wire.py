@@ -187,7 +187,7 @@ class Wire:
         stream.stage = Stage.IDLE
         if unread and not stream.keep_alive:
             stream.stage = Stage.FAILED
-            await self._linger()
+            await self.linger()
 
     async def _drain(self) -> bool:
         """Read the rest of the request's body; whether it came to its end soon enough."""
@@ -200,9 +200,11 @@ class Wire:
             return False
         return left >= 0
 
-    async def _linger(self) -> None:
+    async def linger(self) -> None:
         """Say that nothing more comes, and take what is on its way: closing over it would destroy the answer."""
         left = MAX_DRAIN
+        if self._transport.is_closing():
+            return
         self._transport.write_eof()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_TIME):

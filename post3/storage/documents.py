@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from post3.model.grants import Grant, Grants
+
 Document = dict[str, Any]
 TIME: Final = "~time"
 """Marks a time in a tree; no XML element has such a name."""
@@ -35,6 +37,17 @@ def _dump_leaf(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{value!r} cannot be kept in a document")
+
+
+def acl_member(acl: Grants | None) -> Document:
+    """A record's ACL as a member of its document: pairs of grantee and permission; no member where there is none."""
+    return {} if acl is None else {"acl": acl}
+
+
+def load_acl(document: Document) -> Grants | None:
+    """The ACL of the record whose document this is."""
+    acl = document.get("acl")
+    return None if acl is None else tuple(Grant(*pair) for pair in acl)
 
 
 def load_tree(value: Any) -> Any:

@@ -147,8 +147,8 @@ class Versions(Protocol):
         """A page, as `model.listing.collapse` makes it of all versions in order: by key, newest first.
 
         Entries carry all that lists show (id, sequence, modified, size, etag, owner, storage class, checksums' names
-        and type, marker or not, `noncurrent` set on all but the current); `body`, `headers` and `metadata` may be
-        missing.
+        and type, marker or not, `noncurrent` set on all but the current); `body`, `headers`, `metadata` and `acl` may
+        be missing.
         """
 
 
@@ -228,8 +228,8 @@ class Journal(Protocol):
     async def take(self, stream: str, limit: int, lease: timedelta) -> list[Entry]:
         """Those of the entries that nobody holds which have waited longest, held for the caller until the lease ends.
 
-        Told in the order of their making. What was held and not settled waits anew from the end of its lease, so that one
-        that cannot be told keeps none that can.
+        Told in the order of their making. What was held and not settled waits anew from the end of its lease, so that
+        one that cannot be told keeps none that can.
         """
 
     async def settle(self, entries: Sequence[Entry]) -> None:

@@ -7,10 +7,11 @@ import json
 import os
 import signal
 import socket
+import ssl
 import struct
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from socket import SHUT_RDWR, SO_LINGER, SOL_SOCKET
@@ -24,33 +25,33 @@ from post3.app import create_app
 from post3.config import Settings
 from post3.server import serve
 from tests.rawhttp import Connection, Incomplete
-from tests.servers import Process, Server, end, read_line, started
+from tests.servers import Process, Server, connect, end, read_line, running_edge
 
 MIB = 1024 * 1024
 
 
-@contextmanager
-def running_edge(cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Server]:
-    with started([sys.executable, "-m", "tests.edge"], cwd, env) as process:
-        line = read_line(process)
-        yield Server(process, line, "127.0.0.1", int(line.rpartition(":")[2]))
+@pytest.fixture(scope="module", params=["http", "https"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    """TLS must change nothing."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_edge(tmp_path_factory.mktemp("edge"), {"STALL": "1", "GRACEFUL_TCP_CLOSE_TIMEOUT": "0.5"}) as running:
+def edge(tmp_path_factory: pytest.TempPathFactory, scheme: str) -> Iterator[Server]:
+    env = {"STALL": "1", "GRACEFUL_TCP_CLOSE_TIMEOUT": "0.5"}
+    with running_edge(tmp_path_factory.mktemp("edge"), env, scheme=scheme) as running:
         yield running
 
 
 @pytest.fixture
 def connection(edge: Server) -> Iterator[Connection]:
-    with Connection(edge.port) as connection:
+    with connect(edge) as connection:
         yield connection
 
 
 def told(edge: Server) -> dict[str, int]:
     """What the edge's answers saw since it was last asked."""
-    with Connection(edge.port) as connection:
+    with connect(edge) as connection:
         seen: dict[str, int] = json.loads(connection.get("/told").body)
         return seen
 
@@ -302,7 +303,7 @@ def test_a_large_body_that_nobody_reads_is_cut_short(connection: Connection) -> 
 
     assert (answer.status, answer.code) == (403, "AccessDenied")
     assert answer.headers["connection"] == "close"
-    with pytest.raises(ConnectionError):
+    with pytest.raises((ConnectionError, ssl.SSLError)):
         connection.send(b"x" * 256 * MIB)
 
 
@@ -349,7 +350,7 @@ def test_a_long_silent_commit_is_not_cut(connection: Connection) -> None:
 def test_a_client_that_goes_away_cancels_its_request_without_noise(edge: Server, leave: str) -> None:
     told(edge)
     before = edge.process.complained()
-    with Connection(edge.port) as connection:
+    with connect(edge) as connection:
         connection.send("PUT /read HTTP/1.1\ncontent-length: 100\n\n12345")
         assert eventually(edge, "read", 5)
         if leave == "reset":
@@ -363,7 +364,7 @@ def test_a_client_that_goes_away_cancels_its_request_without_noise(edge: Server,
 
 def test_a_client_that_goes_away_while_it_sends_a_head_makes_no_noise(edge: Server) -> None:
     before = edge.process.complained()
-    with Connection(edge.port) as connection:
+    with connect(edge) as connection:
         connection.send("GET /b HTTP/1.1\nx-a: ")
         sleep(0.1)
     sleep(0.1)
@@ -373,18 +374,20 @@ def test_a_client_that_goes_away_while_it_sends_a_head_makes_no_noise(edge: Serv
 
 def test_a_client_that_goes_away_cancels_a_waiting_request(edge: Server) -> None:
     told(edge)
-    with Connection(edge.port) as connection:
+    with connect(edge) as connection:
         connection.send("GET /wait?seconds=30 HTTP/1.1\n\n")
         sleep(0.1)
 
     assert eventually(edge, "cancelled")
 
 
-def test_a_head_that_stalls_ends_in_request_timeout_and_an_idle_connection_in_silence(tmp_path: Path) -> None:
+def test_a_head_that_stalls_ends_in_request_timeout_and_an_idle_connection_in_silence(
+    tmp_path: Path, scheme: str
+) -> None:
     with (
-        running_edge(tmp_path, {"REQUEST_TIMEOUT": "0.5", "KEEP_ALIVE_TIMEOUT": "1.5"}) as edge,
-        Connection(edge.port) as half,
-        Connection(edge.port) as idle,
+        running_edge(tmp_path, {"REQUEST_TIMEOUT": "0.5", "KEEP_ALIVE_TIMEOUT": "1.5"}, scheme=scheme) as edge,
+        connect(edge) as half,
+        connect(edge) as idle,
     ):
         half.send("GET /b HTTP/1.1\nx-a: ")
         assert (half.answer().code, half.is_closed()) == ("RequestTimeout", True)
@@ -465,11 +468,11 @@ def test_a_mistake_of_ours_is_an_internal_error_and_logged_once(edge: Server, co
 
 
 def test_http_1_0_ends_with_its_answer_unless_it_asks_to_stay(edge: Server) -> None:
-    with Connection(edge.port) as connection:
+    with connect(edge) as connection:
         connection.send("GET /b HTTP/1.0\n\n")
         assert connection.answer().headers["connection"] == "close"
         assert connection.is_closed()
-    with Connection(edge.port) as connection:
+    with connect(edge) as connection:
         connection.send("GET /b HTTP/1.0\nconnection: keep-alive\n\n")
         assert connection.answer().headers["connection"] == "keep-alive"
         assert connection.get("/b").status == 200
@@ -547,7 +550,7 @@ def test_a_cut_stream_never_looks_complete(edge: Server, connection: Connection,
 def test_a_stream_is_closed_when_its_reader_goes_away(edge: Server) -> None:
     told(edge)
     before = edge.process.complained()
-    with Connection(edge.port) as connection:
+    with connect(edge) as connection:
         connection.send("GET /stream?pieces=1000000&size=1000000 HTTP/1.1\n\n")
         connection.take(3_000_000)
 
@@ -556,8 +559,8 @@ def test_a_stream_is_closed_when_its_reader_goes_away(edge: Server) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_stays_flat_while_a_reader_is_slow(tmp_path: Path) -> None:
-    with running_edge(tmp_path) as edge, Connection(edge.port, receive_buffer=65_536) as connection:
+def test_memory_stays_flat_while_a_reader_is_slow(tmp_path: Path, scheme: str) -> None:
+    with running_edge(tmp_path, scheme=scheme) as edge, connect(edge, receive_buffer=65_536) as connection:
         assert connection.get("/b").status == 200
         before = resident(edge.process)
         connection.send(f"GET /stream?length={1000 * MIB}&pieces=1000&size={MIB} HTTP/1.1\n\n")
@@ -576,7 +579,7 @@ def resident(process: Process) -> int:
 
 
 def test_a_reader_that_pauses_gets_its_answer_whole(edge: Server) -> None:
-    with Connection(edge.port, receive_buffer=16_384) as connection:
+    with connect(edge, receive_buffer=16_384) as connection:
         size = 4 * MIB
         connection.send(f"GET /stream?length={size}&pieces=4&size={MIB} HTTP/1.1\nconnection: close\n\n")
         _, headers = connection.head()
@@ -591,7 +594,7 @@ def test_a_reader_that_pauses_gets_its_answer_whole(edge: Server) -> None:
 
 def test_a_reader_that_takes_nothing_for_long_is_cut(edge: Server) -> None:
     told(edge)
-    with Connection(edge.port, receive_buffer=16_384) as connection:
+    with connect(edge, receive_buffer=16_384) as connection:
         connection.send(f"GET /stream?length={100 * MIB}&pieces=100&size={MIB} HTTP/1.1\n\n")
 
         assert eventually(edge, "closed")
@@ -603,13 +606,13 @@ def test_a_reader_that_takes_nothing_for_long_is_cut(edge: Server) -> None:
 
 
 @pytest.fixture
-def own_edge(tmp_path: Path) -> Iterator[Server]:
-    with running_edge(tmp_path, {"GRACEFUL_SHUTDOWN_TIMEOUT": "2"}) as running:
+def own_edge(tmp_path: Path, scheme: str) -> Iterator[Server]:
+    with running_edge(tmp_path, {"GRACEFUL_SHUTDOWN_TIMEOUT": "2"}, scheme=scheme) as running:
         yield running
 
 
 def test_stopping_finishes_a_slow_upload_and_closes_idle_connections(own_edge: Server) -> None:
-    with Connection(own_edge.port) as idle, Connection(own_edge.port) as half, Connection(own_edge.port) as upload:
+    with connect(own_edge) as idle, connect(own_edge) as half, connect(own_edge) as upload:
         assert idle.get("/b").status == 200
         half.send("GET /b HTTP/1.1\nx-a: ")
         upload.send("PUT /read HTTP/1.1\ncontent-length: 10\n\n12345")
@@ -629,7 +632,7 @@ def test_stopping_finishes_a_slow_upload_and_closes_idle_connections(own_edge: S
 
 
 def test_stopping_does_not_wait_for_ever(own_edge: Server) -> None:
-    with Connection(own_edge.port) as upload:
+    with connect(own_edge) as upload:
         upload.send("PUT /read HTTP/1.1\ncontent-length: 10\n\n12345")
         assert eventually(own_edge, "read", 5)
         own_edge.process.send_signal(signal.SIGTERM)
@@ -639,8 +642,8 @@ def test_stopping_does_not_wait_for_ever(own_edge: Server) -> None:
     assert 1.5 < seconds < 4
 
 
-def test_the_access_log_has_a_line_for_each_request(tmp_path: Path) -> None:
-    with running_edge(tmp_path, {"ACCESS_LOG": "1"}) as edge, Connection(edge.port) as connection:
+def test_the_access_log_has_a_line_for_each_request(tmp_path: Path, scheme: str) -> None:
+    with running_edge(tmp_path, {"ACCESS_LOG": "1"}, scheme=scheme) as edge, connect(edge) as connection:
         answers = [connection.get(target) for target in ("/b/k?acl", "/refuse", "/stream?pieces=2&size=5")]
         lines = [read_line(edge.process).split(" ") for _ in answers]
 
@@ -656,7 +659,7 @@ def test_many_connections_are_served_at_once(edge: Server) -> None:
     bodies: list[bytes] = []
 
     def one() -> None:
-        with Connection(edge.port) as connection:
+        with connect(edge) as connection:
             bodies.append(connection.get("/wait?seconds=0.5").body)
 
     threads = [Thread(target=one) for _ in range(50)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import pytest
 
 from post3.errors import BucketAlreadyExists, BucketNotEmpty, InvalidLocationConstraint, NoSuchBucket, StaleBucket
 from post3.model.bucket import Bucket
+from post3.model.grants import Grants
 from post3.model.listing import ListQuery
 from post3.model.object import ObjectVersion, Part
 from post3.model.record import Entry
@@ -18,6 +20,8 @@ from post3.model.tree import Tree
 from post3.model.upload import Upload
 from post3.storage.protocol import Backend
 from tests.conftest import (
+    ACLS,
+    AN_ACL,
     KIB,
     LONG_AGO,
     MIB,
@@ -89,6 +93,29 @@ async def test_an_update_raises_the_revision_by_one(backend: Backend, bucket: Bu
     assert await backend.get_bucket(bucket.name) == updated
     again = await backend.update_bucket(bucket.name, lambda old: replace(old, configurations={}))
     assert again == replace(bucket, revision=bucket.revision + 2)
+
+
+@pytest.mark.parametrize("acl", ACLS, ids=str)
+async def test_a_created_bucket_keeps_its_acl(backend: Backend, acl: Grants | None) -> None:
+    created = await backend.create_bucket(replace(a_bucket("photos"), acl=acl))
+    assert created.acl == acl
+    assert await backend.get_bucket("photos") == created
+    assert await backend.list_buckets() == [created]
+
+
+async def test_an_update_gives_a_bucket_an_acl_and_takes_it_away(backend: Backend, bucket: Bucket) -> None:
+    for acl in (*ACLS, *ACLS):
+        change: Callable[[Bucket], Bucket] = partial(replace, acl=acl)
+        updated = await backend.update_bucket(bucket.name, change)
+        assert updated.acl == acl
+        assert await backend.get_bucket(bucket.name) == updated
+
+
+async def test_an_update_of_something_else_leaves_a_buckets_acl(backend: Backend) -> None:
+    created = await backend.create_bucket(replace(a_bucket("photos"), acl=AN_ACL))
+    enabled = await set_versioning(backend, "photos", "Enabled")
+    assert enabled.acl == AN_ACL
+    assert await backend.get_bucket("photos") == replace(enabled, revision=created.revision + 1)
 
 
 async def test_a_refused_change_leaves_the_bucket_as_it_was(backend: Backend, bucket: Bucket) -> None:

@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 
 from post3.errors import PreconditionFailed, S3Error
 from post3.model.bucket import Bucket
+from post3.model.grants import Grants
 from post3.model.listing import CommonPrefix, ListQuery, Page
 from post3.model.object import NULL_VERSION, Guard, ObjectVersion, Part, no_guard
 from post3.model.record import Entry, Record
@@ -34,6 +35,7 @@ from post3.model.upload import Upload
 from post3.storage.memory import MemoryBackend
 from post3.storage.protocol import Backend
 from tests.conftest import (
+    ACLS,
     AT_ONCE,
     KIB,
     MIB,
@@ -64,6 +66,7 @@ LARGE: Final = (MIB + 1, MIB + 70 * KIB)
 datas = st.tuples(st.sampled_from([0, 1, 16 * KIB, *LARGE]), st.integers(0, 2))
 """Size and seed: short to tell."""
 numbers = st.integers(1, 4)
+acls = st.sampled_from(ACLS)
 metadatas = st.dictionaries(st.sampled_from(["colour", "n"]), st.text(max_size=3), max_size=2)
 
 
@@ -127,6 +130,7 @@ class Side:
             dict(version.checksums),
             dict(version.headers),
             dict(version.metadata),
+            version.acl,
         )
 
     def shown(self, version: ObjectVersion) -> tuple[object, ...]:
@@ -141,7 +145,7 @@ class Side:
 
     def told_upload(self, upload: Upload) -> object:
         made = upload.version_id and self.names[upload.version_id]
-        return upload.key, upload.upload_id, upload.owner, dict(upload.metadata), made
+        return upload.key, upload.upload_id, upload.owner, dict(upload.metadata), upload.acl, made
 
     def page(self, page: Page[Any]) -> object:
         return [self._entry(entry) for entry in page.entries], page.truncated
@@ -211,7 +215,7 @@ class Comparison(RuleBasedStateMachine):
         async def act(side: Side) -> object:
             pages: list[object] = []
             for bucket in await side.backend.list_buckets():
-                pages.append((bucket.name, bucket.owner, dict(bucket.configurations)))
+                pages.append(_told_bucket(bucket))
                 pages.append(side.page(await side.backend.list_versions(bucket, ListQuery(all_versions=True))))
                 pages.append(side.page(await side.backend.list_uploads(bucket, ListQuery())))
             return pages
@@ -223,16 +227,16 @@ class Comparison(RuleBasedStateMachine):
     @initialize(versioned=st.booleans())
     def begin(self, versioned: bool) -> None:
         """Most questions need a bucket."""
-        self.create_bucket("one", "alice")
-        self.create_bucket("two", "bob")
+        self.create_bucket("one", "alice", None)
+        self.create_bucket("two", "bob", None)
         if versioned:
-            self.update_bucket("one", "Enabled", True)
+            self.update_bucket("one", "Enabled", None, True)
 
-    @rule(name=buckets, owner=st.sampled_from(["alice", "bob"]))
-    def create_bucket(self, name: str, owner: str) -> None:
+    @rule(name=buckets, owner=st.sampled_from(["alice", "bob"]), acl=acls)
+    def create_bucket(self, name: str, owner: str, acl: Grants | None) -> None:
         async def act(side: Side) -> object:
-            side.buckets[name] = await side.backend.create_bucket(a_bucket(name, owner))
-            return side.buckets[name].owner
+            side.buckets[name] = await side.backend.create_bucket(replace(a_bucket(name, owner), acl=acl))
+            return _told_bucket(side.buckets[name])
 
         self.both(act)
 
@@ -240,21 +244,24 @@ class Comparison(RuleBasedStateMachine):
     def load_bucket(self, name: str) -> None:
         async def act(side: Side) -> object:
             side.buckets[name] = await side.backend.get_bucket(name)
-            return side.buckets[name].owner, dict(side.buckets[name].configurations)
+            return _told_bucket(side.buckets[name])
 
         self.both(act)
 
     @rule(
-        name=buckets, status=st.sampled_from(["Enabled", "Suspended"]), load=st.sampled_from([True, True, True, False])
+        name=buckets,
+        status=st.sampled_from(["Enabled", "Suspended"]),
+        acl=acls,
+        load=st.sampled_from([True, True, True, False]),
     )
-    def update_bucket(self, name: str, status: str, load: bool) -> None:
+    def update_bucket(self, name: str, status: str, acl: Grants | None, load: bool) -> None:
         async def act(side: Side) -> object:
             updated = await side.backend.update_bucket(
-                name, lambda old: replace(old, configurations={"versioning": {"Status": status}})
+                name, lambda old: replace(old, configurations={"versioning": {"Status": status}}, acl=acl)
             )
             if load:
                 side.buckets[name] = updated
-            return dict(updated.configurations)
+            return _told_bucket(updated)
 
         self.both(act)
 
@@ -270,13 +277,20 @@ class Comparison(RuleBasedStateMachine):
         bucket=buckets,
         puts=st.lists(st.tuples(keys, st.none() | datas, metadatas), min_size=1, max_size=4),
         guard=guards,
+        acl=acls,
         null=st.sampled_from([False, False, True]),
     )
     def put_versions(
-        self, bucket: str, puts: list[tuple[str, Data | None, dict[str, str]]], guard: Guard, null: bool
+        self,
+        bucket: str,
+        puts: list[tuple[str, Data | None, dict[str, str]]],
+        guard: Guard,
+        acl: Grants | None,
+        null: bool,
     ) -> None:
         for key, content, metadata in puts:
-            fields: dict[str, Any] = {"metadata": metadata} | ({"version_id": NULL_VERSION} if null else {})
+            fields: dict[str, Any] = {"metadata": metadata, "acl": acl}
+            fields |= {"version_id": NULL_VERSION} if null else {}
             self._put(bucket, key, content, guard, fields)
 
     def _put(self, bucket: str, key: str, content: Data | None, guard: Guard, fields: dict[str, Any]) -> None:
@@ -330,14 +344,14 @@ class Comparison(RuleBasedStateMachine):
 
         self.both(act)
 
-    @rule(data=st.data(), metadata=metadatas, refuse=st.sampled_from([False, False, True]))
-    def update_version(self, data: st.DataObject, metadata: dict[str, str], refuse: bool) -> None:
+    @rule(data=st.data(), metadata=metadatas, acl=acls, refuse=st.sampled_from([False, False, True]))
+    def update_version(self, data: st.DataObject, metadata: dict[str, str], acl: Grants | None, refuse: bool) -> None:
         bucket, key, name = self.some_version(data)
 
         def change(old: ObjectVersion) -> ObjectVersion:
             if refuse:
                 raise PreconditionFailed
-            return replace(old, metadata={**old.metadata, **metadata})
+            return replace(old, metadata={**old.metadata, **metadata}, acl=acl)
 
         async def act(side: Side) -> object:
             return side.told(await side.backend.update_version(side.bucket(bucket), key, side.id_of(name), change))
@@ -378,13 +392,13 @@ class Comparison(RuleBasedStateMachine):
 
     # Uploads
 
-    @rule(bucket=buckets, key=keys, contents=st.lists(datas, max_size=3))
-    def create_upload(self, bucket: str, key: str, contents: list[Data]) -> None:
+    @rule(bucket=buckets, key=keys, contents=st.lists(datas, max_size=3), acl=acls)
+    def create_upload(self, bucket: str, key: str, contents: list[Data], acl: Grants | None) -> None:
         name = self.new_name("upload")
         number = self.count
 
         async def act(side: Side) -> object:
-            side.uploads[name] = await create_upload(side.backend, side.bucket(bucket), key, number)
+            side.uploads[name] = await create_upload(side.backend, side.bucket(bucket), key, number, acl=acl)
             return side.told_upload(side.uploads[name])
 
         if isinstance(self.both(act), tuple):
@@ -441,7 +455,8 @@ class Comparison(RuleBasedStateMachine):
             parts = [side.parts[put_for_it[number]] for number in chosen]
             upload = side.uploads[of_upload]
             told = [Entry("told", {"Name": name})]
-            made = await finish(side.backend, side.bucket(bucket), upload, parts, guard=guard, journal=told)
+            fields: dict[str, Any] = {"guard": guard, "journal": told, "acl": upload.acl}
+            made = await finish(side.backend, side.bucket(bucket), upload, parts, **fields)
             return side.remember(name, made)
 
         outcome = self.both(act)
@@ -527,6 +542,10 @@ class Comparison(RuleBasedStateMachine):
             return [entry.document for entry in entries]
 
         self.both(act)
+
+
+def _told_bucket(bucket: Bucket) -> object:
+    return bucket.name, bucket.owner, dict(bucket.configurations), bucket.acl
 
 
 def _told_record(record: Record | None) -> object:

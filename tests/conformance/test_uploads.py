@@ -11,11 +11,14 @@ import pytest
 
 from post3.errors import InternalError, InvalidPart, NoSuchUpload, NoSuchVersion, PreconditionFailed, StaleBucket
 from post3.model.bucket import Bucket
+from post3.model.grants import Grants
 from post3.model.listing import ListQuery
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.model.upload import Upload
 from post3.storage.protocol import Backend
 from tests.conftest import (
+    ACLS,
+    AN_ACL,
     KIB,
     LONG_AGO,
     MIB,
@@ -74,6 +77,28 @@ async def test_a_created_upload_is_there(backend: Backend, bucket: Bucket) -> No
     assert await backend.get_upload(bucket, "key", upload.upload_id) == upload
     assert await numbers(backend, bucket, upload) == []
     assert await keys(backend, bucket, all_versions=True) == []
+
+
+@pytest.mark.parametrize("acl", ACLS, ids=str)
+async def test_an_upload_keeps_its_acl(backend: Backend, bucket: Bucket, acl: Grants | None) -> None:
+    upload = await create_upload(backend, bucket, "key", acl=acl)
+    assert upload.acl == acl
+    await put_part(backend, bucket, upload, 1, b"data")
+    assert await backend.get_upload(bucket, "key", upload.upload_id) == upload
+    assert (await backend.list_uploads(bucket, ListQuery())).entries == (upload,)
+
+
+@pytest.mark.parametrize("acl", ACLS, ids=str)
+async def test_a_finished_object_has_the_acl_that_the_finish_gives_it(
+    backend: Backend, bucket: Bucket, acl: Grants | None
+) -> None:
+    upload = await create_upload(backend, bucket, "key", acl=AN_ACL)
+    part = await put_part(backend, bucket, upload, 1, b"data")
+    made = await finish(backend, bucket, upload, [part], acl=acl)
+    assert made.acl == acl
+    assert await backend.get_version(bucket, "key") == made
+    assert (await finish(backend, bucket, upload, [part], acl=AN_ACL)).acl == acl
+    assert (await backend.get_upload(bucket, "key", upload.upload_id)).acl == AN_ACL
 
 
 async def test_an_upload_belongs_to_its_key(backend: Backend, bucket: Bucket) -> None:

@@ -7,16 +7,20 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import pytest
 
 from post3.errors import NoSuchKey, NoSuchVersion, PreconditionFailed, ServiceUnavailable, StaleBucket
 from post3.model.bucket import Bucket
+from post3.model.grants import Grants
 from post3.model.listing import ListQuery
 from post3.model.object import NULL_VERSION, Guard, ObjectVersion
 from post3.storage.protocol import Backend
 from tests.conftest import (
+    ACLS,
+    AN_ACL,
     KIB,
     LONG_AGO,
     MIB,
@@ -92,6 +96,26 @@ async def test_what_was_put_is_there(backend: Backend, bucket: Bucket, size: int
     assert facts(found) == facts(stored)
     assert facts(await backend.get_version(bucket, "key", NULL_VERSION)) == facts(stored)
     assert await content_of(backend, bucket, found) == data
+
+
+@pytest.mark.parametrize("acl", ACLS, ids=str)
+@pytest.mark.parametrize("size", [1, 100 * KIB])
+async def test_a_version_keeps_its_acl(backend: Backend, bucket: Bucket, size: int, acl: Grants | None) -> None:
+    stored = await put(backend, bucket, "key", some_bytes(size), acl=acl)
+    assert stored.acl == acl
+    assert facts(await backend.get_version(bucket, "key")) == facts(stored)
+    again = await put(backend, bucket, "key", some_bytes(size, 1))
+    assert again.acl is None
+    assert (await backend.get_version(bucket, "key")).acl is None
+
+
+async def test_each_version_has_an_acl_of_its_own(backend: Backend, versioned: Bucket) -> None:
+    stored = [await put(backend, versioned, "key", b"data", acl=acl) for acl in ACLS]
+    for version in stored:
+        assert (await backend.get_version(versioned, "key", version.version_id)).acl == version.acl
+        deleted = await backend.delete_version(versioned, "key", version.version_id)
+        assert deleted is not None
+        assert deleted.acl == version.acl
 
 
 async def test_the_store_sets_what_is_its_own(backend: Backend, bucket: Bucket) -> None:
@@ -487,6 +511,27 @@ async def test_an_update_moves_nothing_else(backend: Backend, versioned: Bucket)
     assert await get(backend, versioned, "key") == some_bytes(100 * KIB)
     assert (await collect_all(backend)).blobs == 0
     assert await get(backend, versioned, "key") == some_bytes(100 * KIB)
+
+
+@pytest.mark.parametrize("current", [True, False])
+async def test_an_update_gives_a_version_an_acl_and_takes_it_away(
+    backend: Backend, versioned: Bucket, current: bool
+) -> None:
+    stored = await put(backend, versioned, "key", b"data", metadata={"n": "1"})
+    other = await put(backend, versioned, "other" if current else "key", b"other")
+    version_id = None if current else stored.version_id
+    for revision, acl in enumerate((*ACLS, *ACLS), stored.revision + 1):
+        change: Callable[[ObjectVersion], ObjectVersion] = partial(replace, acl=acl)
+        updated = await backend.update_version(versioned, "key", version_id, change)
+        assert replace(facts(updated), noncurrent=None) == replace(facts(stored), acl=acl, revision=revision)
+        assert facts(await backend.get_version(versioned, "key", version_id)) == facts(updated)
+    assert facts(await backend.get_version(versioned, other.key)) == facts(other)
+
+
+async def test_an_update_of_something_else_leaves_a_versions_acl(backend: Backend, bucket: Bucket) -> None:
+    await put(backend, bucket, "key", b"data", acl=AN_ACL)
+    assert (await backend.update_version(bucket, "key", None, _tag("blue"))).acl == AN_ACL
+    assert (await backend.get_version(bucket, "key")).acl == AN_ACL
 
 
 async def test_a_marker_can_be_updated(backend: Backend, versioned: Bucket) -> None:

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from post3.errors import MalformedXML
-from post3.model.tree import Tree
+from post3.model.tree import TYPE, Tree
 from post3.s3.xml import MAX_DEPTH, NAMESPACE, parse, render
 from tests.fuzz.bounds import bounded
 
@@ -22,13 +22,18 @@ texts = st.text(
 )
 
 
-def branches(children: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+def branches(children: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, object]]:
     """An element with children, of which some repeat."""
     repeated = st.lists(children, min_size=2, max_size=4)
     return st.dictionaries(names, children | repeated, min_size=1, max_size=4)
 
 
-trees = branches(st.recursive(texts, branches, max_leaves=12))
+def typed(children: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """An element with children, and of a type."""
+    return st.tuples(branches(children), names).map(lambda pair: {TYPE: pair[1], **pair[0]})
+
+
+trees = branches(st.recursive(texts, lambda inner: branches(inner) | typed(inner), max_leaves=12))
 
 
 @bounded
@@ -50,7 +55,8 @@ def test_every_tree_can_be_written(tree: Tree) -> None:
         parse(whole, "Root")
 
 
-TAGS = ["<A>", "</A>", "<A/>", "<B>", "</B>", "<B c='d'>", "<x:A xmlns:x='urn:y'>", "</x:A>", "xmlns='urn:x'"]
+TYPED = "<B xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance' xsi:type='C'>"
+TAGS = ["<A>", "</A>", "<A/>", "<B>", "</B>", "<B c='d'>", TYPED, "<x:A xmlns:x='urn:y'>", "</x:A>", "xmlns='urn:x'"]
 TEXT = ["text", " ", "\x00", "&amp;", "&lt", "&e;", "&#0;", "&#xd800;", "&#x110000;", "<![CDATA[", "]]>"]
 ASIDES = ["<!--", "-->", "<?pi?>", "<!DOCTYPE A>", "<!DOCTYPE A [", "<!ENTITY e 'x'>", "]>"]
 markup = st.sampled_from([*TAGS, *TEXT, *ASIDES, "<?xml version='1.0' encoding='utf-16'?>"])

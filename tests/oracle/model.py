@@ -14,8 +14,11 @@ from post3.s3.address import parse_path, parse_query, valueless_names
 from post3.s3.message import Request
 
 SERVICE: Final = botocore.session.get_session().get_service_model("s3")
-SAME_REQUEST: Final = {"ListDirectoryBuckets": "ListBuckets"}
-"""Operations whose request cannot be told from another's; those of directory buckets go to an address of their own."""
+SAME_REQUEST: Final = {"ListDirectoryBuckets": "ListBuckets", "WriteGetObjectResponse": "PostObject"}
+"""Operations whose request cannot be told from another's; those of directory buckets, and of object lambdas, go to an
+address of their own."""
+BROWSERS: Final = "PostObject"
+"""The operation that the model does not know: no SDK sends it."""
 
 
 def operations() -> list[str]:

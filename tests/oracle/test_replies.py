@@ -14,9 +14,9 @@ from botocore.model import Shape
 from botocore.parsers import create_parser
 from defusedxml.ElementTree import fromstring
 
-from post3.auth.access import Admission
 from post3.dispatch import Dispatcher
 from post3.storage.memory import MemoryBackend
+from tests.gates import open_gate
 from tests.oracle.model import SERVICE, make_request
 
 PART: Final = b"p" * (5 * 2**20)
@@ -44,7 +44,7 @@ async def store() -> AsyncIterator[Store]:
     """A bucket, versioned, with an object of parts, one of a single body, a marker and an upload under way."""
     backend = MemoryBackend()
     await backend.open()
-    store = Store(Dispatcher(backend, Admission()))
+    store = Store(Dispatcher(backend, open_gate()))
     await store.ask("PUT", "/bucket")
     versioning = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
     await store.ask("PUT", "/bucket", "versioning", body=versioning)

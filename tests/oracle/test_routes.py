@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from post3.auth.authentication import UNSIGNED
 from post3.errors import MethodNotAllowed, OperationNotImplemented
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import UNSUPPORTED
 from post3.s3.call import Call
 from post3.s3.router import COPY_SOURCE, Router
-from tests.oracle.model import SAME_REQUEST, SERVICE, make_request, operations, request_for, required_query
+from tests.oracle.model import BROWSERS, SAME_REQUEST, SERVICE, make_request, operations, request_for, required_query
 
 ROUTER = Router(OPERATIONS)
 ALIASES = {name: names[0] for names in UNSUPPORTED.values() for name in names} | SAME_REQUEST
-DECLARED = sorted(set(OPERATIONS) - {names[0] for names in UNSUPPORTED.values()})
+DECLARED = sorted(set(OPERATIONS) - {names[0] for names in UNSUPPORTED.values()} - {BROWSERS})
 
 
 @pytest.mark.parametrize("name", operations())
@@ -47,7 +48,7 @@ async def test_an_unsupported_operation_answers_not_implemented(names: tuple[str
     for name in names:
         request = request_for(name)
         operation = ROUTER.resolve(request)
-        call = Call(request, operation, identity=None, backend=None, loaded=None)  # type: ignore[arg-type]
+        call = Call(request, operation, UNSIGNED, backend=None, gate=None, loaded=None)  # type: ignore[arg-type]
         with pytest.raises(OperationNotImplemented):
             await operation.handler(call)
 

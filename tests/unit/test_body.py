@@ -26,14 +26,14 @@ from post3.errors import (
     S3Error,
     XAmzContentSHA256Mismatch,
 )
-from post3.model.identity import ROOT
 from post3.model.object import Block
 from post3.s3 import body as body_module
 from post3.s3.aws_chunked import FORMS
 from post3.s3.body import MAX_BODY, MAX_INLINE, Body, read_document
 from post3.s3.call import Call
+from post3.s3.gate import OPEN
 from post3.s3.message import Request, Response
-from post3.s3.router import Operation
+from post3.s3.router import Needs, Operation
 from post3.storage.memory import MemoryBackend
 from tests.bodies import (
     SIGNED,
@@ -46,6 +46,7 @@ from tests.bodies import (
     make_request,
     sha256,
 )
+from tests.gates import open_gate
 
 MIB = 2**20
 SMALL = b"The quick brown fox"
@@ -429,8 +430,8 @@ async def answer(_call: Call) -> Response:
 
 def call_on(request: Request) -> Call:
     nothing: frozenset[str] = frozenset()
-    operation = Operation("PutObject", "PUT", "object", nothing, nothing, "s3:PutObject", answer)
-    return Call(request, operation, ROOT, MemoryBackend(), None)
+    operation = Operation("PutObject", "PUT", "object", nothing, nothing, "s3:PutObject", answer, Needs.WRITE)
+    return Call(request, operation, OPEN, MemoryBackend(), open_gate(), None)
 
 
 async def test_a_call_knows_when_its_body_was_begun() -> None:

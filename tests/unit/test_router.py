@@ -10,7 +10,7 @@ from post3.errors import MethodNotAllowed, OperationNotImplemented, S3Error
 from post3.s3.address import parse_path, parse_query, valueless_names
 from post3.s3.call import Call
 from post3.s3.message import Request, Response
-from post3.s3.router import COPY_SOURCE, OPERATIONS, Operation, Router, add, operation
+from post3.s3.router import COPY_SOURCE, OPERATIONS, Needs, Operation, Router, add, operation
 from tests.bodies import stream
 
 
@@ -28,6 +28,7 @@ def row(name: str, method: str, level: str, *selectors: str, parameters: tuple[s
         parameters=frozenset(parameters),
         action=f"s3:{name}",
         handler=answer,
+        needs=Needs.OWNER,
     )
 
 

@@ -12,7 +12,7 @@ from post3.errors import InternalError
 from post3.model.bucket import Bucket
 from post3.model.object import Blob, Block, ObjectVersion, Part
 from post3.model.upload import Upload
-from post3.storage.documents import Document, load_tree, microseconds, moment, to_json
+from post3.storage.documents import Document, acl_member, load_acl, load_tree, microseconds, moment, to_json
 
 
 def dump(document: Mapping[str, Any]) -> bytes:
@@ -112,6 +112,7 @@ def dump_version(version: ObjectVersion) -> bytes:
         "checksum_type": version.checksum_type,
         "headers": dict(version.headers),
         "metadata": dict(version.metadata),
+        **acl_member(version.acl),
     }
     if version.body is not None:
         document["body"] = dump_part(version.body)
@@ -122,8 +123,8 @@ def load_version(content: bytes, bucket: str) -> ObjectVersion:
     """The version of a sidecar."""
     document, rest = load(content)
     body = document.pop("body", None)
-    modified = moment(document.pop("modified"))
-    return ObjectVersion(bucket=bucket, modified=modified, body=load_part(body, rest) if body else None, **document)
+    document |= {"modified": moment(document["modified"]), "acl": load_acl(document)}
+    return ObjectVersion(bucket=bucket, body=load_part(body, rest) if body else None, **document)
 
 
 def read_version(path: str, bucket: str) -> ObjectVersion | None:
@@ -153,6 +154,7 @@ def dump_upload(upload: Upload) -> bytes:
             "checksum_algorithm": upload.checksum_algorithm,
             "checksum_type": upload.checksum_type,
             "version_id": upload.version_id,
+            **acl_member(upload.acl),
         }
     )
 
@@ -160,7 +162,8 @@ def dump_upload(upload: Upload) -> bytes:
 def load_upload(content: bytes, bucket: str) -> Upload:
     """The upload of a record."""
     document, _ = load(content)
-    return Upload(bucket=bucket, **{**document, "initiated": moment(document["initiated"])})
+    document |= {"initiated": moment(document["initiated"]), "acl": load_acl(document)}
+    return Upload(bucket=bucket, **document)
 
 
 def dump_bucket(bucket: Bucket) -> bytes:
@@ -174,6 +177,7 @@ def dump_bucket(bucket: Bucket) -> bytes:
             "revision": bucket.revision,
             "region": bucket.region,
             "configurations": dict(bucket.configurations),
+            **acl_member(bucket.acl),
         }
     )
 
@@ -181,5 +185,9 @@ def dump_bucket(bucket: Bucket) -> bytes:
 def load_bucket(content: bytes) -> Bucket:
     """The bucket of a record."""
     document, _ = load(content)
-    created, trees = moment(document["created"]), load_tree(document["configurations"])
-    return Bucket(**{**document, "created": created, "configurations": trees})
+    document |= {
+        "created": moment(document["created"]),
+        "configurations": load_tree(document["configurations"]),
+        "acl": load_acl(document),
+    }
+    return Bucket(**document)

@@ -11,7 +11,7 @@ from post3.model.bucket import Bucket
 from post3.model.object import Blob, Block, ObjectVersion, Part
 from post3.model.record import Entry, Record
 from post3.model.upload import Upload
-from post3.storage.documents import Document, load_tree, microseconds, moment, to_json
+from post3.storage.documents import Document, acl_member, load_acl, load_tree, microseconds, moment, to_json
 from post3.storage.postgres.connections import Row
 from post3.storage.postgres.names import new_id
 
@@ -34,7 +34,7 @@ def text(value: str) -> str:
 
 def bucket_document(bucket: Bucket) -> str:
     """What has no column."""
-    return to_json({"region": bucket.region, "configurations": dict(bucket.configurations)})
+    return to_json({"region": bucket.region, "configurations": dict(bucket.configurations), **acl_member(bucket.acl)})
 
 
 def load_bucket(row: Row) -> Bucket:
@@ -48,6 +48,7 @@ def load_bucket(row: Row) -> Bucket:
         revision=row["revision"],
         region=document["region"],
         configurations=load_tree(document["configurations"]),
+        acl=load_acl(document),
     )
 
 
@@ -61,6 +62,7 @@ def version_document(version: ObjectVersion) -> str:
         "metadata": dict(version.metadata),
         "checksums": dict(version.checksums),
         "checksum_type": version.checksum_type,
+        **acl_member(version.acl),
     }
     body = version.body
     if body is not None:
@@ -142,6 +144,7 @@ def _version(bucket: str, row: Row, document: Document, body: Part | None) -> Ob
         checksum_type=document["checksum_type"],
         headers=document["headers"],
         metadata=document["metadata"],
+        acl=load_acl(document),
     )
 
 
@@ -157,12 +160,15 @@ def upload_document(upload: Upload) -> str:
             "metadata": dict(upload.metadata),
             "checksum_algorithm": upload.checksum_algorithm,
             "checksum_type": upload.checksum_type,
+            **acl_member(upload.acl),
         }
     )
 
 
 def load_upload(bucket: str, row: Row) -> Upload:
     """The upload of a row."""
+    document: Document = json.loads(row["document"])
+    document["acl"] = load_acl(document)
     return Upload(
         bucket=bucket,
         key=row["key"].decode(),
@@ -171,7 +177,7 @@ def load_upload(bucket: str, row: Row) -> Upload:
         owner=row["owner"],
         content=str(row["content"]),
         version_id=row["version_id"],
-        **json.loads(row["document"]),
+        **document,
     )
 
 

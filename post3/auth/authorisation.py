@@ -1,0 +1,169 @@
+"""What somebody may do with a bucket and what is in it: bucket policy, ownership, ACLs, and the block of public access.
+
+The order is AWS's. A policy that denies wins over everything; else the owner, a policy that allows, or an ACL that
+grants is enough; else the answer is no. Objects have owners and ACLs of their own, so what asks for an object's bytes
+is decided when its version is known, by `check_version`; all else by `check`, when the bucket is.
+
+- An ACL that was never set grants its owner everything. One that was set grants what it says: an owner who is not named
+  in it may still read and write the ACL itself, and change the bucket, but not what ACLs grant.
+- An administrator may do everything, whatever any policy says: whoever holds the root keys can always mend it.
+- A bucket's owner may always read, write and delete its policy, so that nobody locks themselves out.
+- Whoever may not list a bucket is not told that a key is absent.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-s3-evaluates-access-control.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from functools import cached_property, lru_cache
+from typing import Final, TypeAlias
+
+from post3.errors import AccessDenied, S3Error
+from post3.model import ownership, public_access
+from post3.model.bucket import Bucket
+from post3.model.grants import Grants, Permission, permits
+from post3.model.identity import ANONYMOUS, Identity
+from post3.model.object import ObjectVersion
+from post3.model.policy import Policy, Question, Verdict, evaluate, is_public, parse_policy
+
+Context: TypeAlias = Mapping[str, Sequence[str]]
+"""A request as the conditions of policies see it: lower-case condition keys to values."""
+
+_OF_POLICY: Final = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
+_ALWAYS_THE_OWNERS: Final[frozenset[Permission | None]] = frozenset({None, "READ_ACP", "WRITE_ACP"})
+"""What an owner may do without being named in the ACL."""
+
+
+class Basis(Enum):
+    """Why something is allowed."""
+
+    OWNER = "owner"
+    POLICY = "policy"
+    GRANT = "grant"
+
+
+class Rights:
+    """What one identity may do with one bucket, as it was loaded, in one request."""
+
+    def __init__(self, identity: Identity, bucket: Bucket, context: Callable[[], Context]) -> None:
+        """`context` is called at most once, and only where the bucket has a policy."""
+        self._identity = identity
+        self._bucket = bucket
+        self._make_context = context
+
+    def check(self, action: str, permission: Permission | None, key: str = "") -> Basis:
+        """Why the action on the bucket, or on what will be under the key, is allowed. Raises AccessDenied."""
+        basis = self._basis(action, permission, key)
+        if basis is None:
+            raise AccessDenied
+        return basis
+
+    def check_version(self, action: str, permission: Permission, version: ObjectVersion) -> None:
+        """Raise AccessDenied unless the action on this version is allowed."""
+        if not self._may_touch(action, permission, version):
+            raise AccessDenied
+
+    def hide(self, error: S3Error, key: str) -> S3Error:
+        """The error for an object that is not there: AccessDenied for whoever may not list the bucket.
+
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (Permissions)
+        """
+        may_list = self._basis("s3:ListBucket", "READ", "", prefix=key) is not None
+        return error if may_list else AccessDenied()
+
+    @property
+    def _owns_bucket(self) -> bool:
+        return self._identity.id == self._bucket.owner
+
+    def _basis(self, action: str, permission: Permission | None, key: str, prefix: str | None = None) -> Basis | None:
+        if self._identity.is_admin:
+            return Basis.OWNER
+        verdict = self._verdict(action, key, prefix)
+        if verdict is Verdict.DENY and not (self._owns_bucket and action in _OF_POLICY):
+            return None
+        acl = self._bucket.acl
+        if self._owns_bucket and (acl is None or permission in _ALWAYS_THE_OWNERS or self._ignores_acls):
+            return Basis.OWNER
+        if verdict is Verdict.ALLOW:
+            return Basis.POLICY
+        if permission is not None and self._grants(acl, permission):
+            return Basis.OWNER if self._owns_bucket else Basis.GRANT
+        return None
+
+    def _may_touch(self, action: str, permission: Permission, version: ObjectVersion) -> bool:
+        if self._identity.is_admin:
+            return True
+        verdict = self._verdict(action, version.key, version=version)
+        if verdict is not Verdict.NONE:
+            return verdict is Verdict.ALLOW
+        if self._ignores_acls:
+            return self._owns_bucket
+        owns = self._identity.id == version.owner != ANONYMOUS.id
+        if owns and (version.acl is None or permission in _ALWAYS_THE_OWNERS):
+            return True
+        return self._grants(version.acl, permission)
+
+    def _grants(self, acl: Grants | None, permission: Permission) -> bool:
+        if acl is None or self._ignores_acls:
+            return False
+        ignore_public = public_access.of_bucket(self._bucket).ignore_public_acls
+        return permits(acl, self._identity, permission, ignore_public=ignore_public)
+
+    @cached_property
+    def _ignores_acls(self) -> bool:
+        return ownership.ignores_acls(self._bucket)
+
+    # The policy
+
+    @cached_property
+    def _policy(self) -> Policy | None:
+        text = self._bucket.policy
+        return None if text is None else _parsed(text, self._bucket.name)
+
+    @cached_property
+    def _context(self) -> Context:
+        return self._make_context()
+
+    def _verdict(
+        self, action: str, key: str, prefix: str | None = None, version: ObjectVersion | None = None
+    ) -> Verdict:
+        policy = self._policy
+        if policy is None:
+            return Verdict.NONE
+        context = self._context if prefix is None else {**self._context, "s3:prefix": (prefix,)}
+        resource = f"{self._bucket.name}/{key}" if key else self._bucket.name
+        principal = None if self._identity == ANONYMOUS else self._identity.id
+        verdict = evaluate(policy, Question(principal, action, resource, context))
+        if verdict is Verdict.ALLOW and not self._owns_bucket and self._is_restricted(policy):
+            return Verdict.NONE
+        return verdict
+
+    def _is_restricted(self, policy: Policy) -> bool:
+        return public_access.of_bucket(self._bucket).restrict_public_buckets and is_public(policy)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str, bucket: str) -> Policy:
+    """A stored policy, parsed once: it was valid when it was put."""
+    return parse_policy(text, bucket)
+
+
+def of_version(action: str) -> str:
+    """The action's name where a version is named by its id: s3:GetObjectAcl becomes s3:GetObjectVersionAcl.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+    """
+    return action.replace("Object", "ObjectVersion", 1) if action in _NAMED_BY_VERSION else action
+
+
+_NAMED_BY_VERSION: Final = frozenset(
+    f"s3:{verb}Object{what}"
+    for verb, whats in {
+        "Get": ("", "Acl", "Attributes", "Tagging", "Torrent"),
+        "Put": ("Acl", "Tagging"),
+        "Delete": ("", "Tagging"),
+    }.items()
+    for what in whats
+)

@@ -1,0 +1,55 @@
+"""Who owns what a request makes, and the ACL that it gets."""
+
+from __future__ import annotations
+
+from post3.errors import AccessDenied
+from post3.model import ownership, public_access
+from post3.model.bucket import Bucket
+from post3.model.grants import Grant, Grants, from_headers, is_public
+from post3.model.identity import ANONYMOUS, Identity
+from post3.model.tree import Tree
+from post3.model.upload import Upload
+from post3.s3.call import Call
+
+
+def known(call: Call, id: str) -> Identity:
+    """Whoever has this id; by the id alone, where nobody has it any more."""
+    return call.directory.by_id(id) or Identity(id, id)
+
+
+def owner_of(call: Call, id: str) -> Tree:
+    """An owner as answers show one."""
+    identity = known(call, id)
+    return {"ID": identity.id, "DisplayName": identity.display_name}
+
+
+def object_access(call: Call, bucket: Bucket) -> tuple[str, Grants | None]:
+    """Owner and ACL of an object that whoever asks writes with this request's headers.
+
+    Raises AccessControlListNotSupported where ACLs do not count, AccessDenied where public ones are blocked.
+    """
+    how, canned = ownership.of_bucket(bucket), call.headers.get("x-amz-acl")
+    owner = ownership.owner_of_object(how, _writer(call.identity.id, bucket), bucket.owner, canned)
+    grants = from_headers(call.headers, owner, bucket.owner, call.directory, of_bucket=False)
+    ownership.check_acl(how, canned, grants, bucket.owner)
+    return owner, unblocked(bucket, grants)
+
+
+def completed_access(bucket: Bucket, upload: Upload) -> tuple[str, Grants | None]:
+    """Owner and ACL of the object that an upload becomes, which its beginning said."""
+    hands_over = Grant(bucket.owner, "FULL_CONTROL") in (upload.acl or ())
+    canned = "bucket-owner-full-control" if hands_over else None
+    writer = _writer(upload.owner, bucket)
+    return ownership.owner_of_object(ownership.of_bucket(bucket), writer, bucket.owner, canned), upload.acl
+
+
+def _writer(id: str, bucket: Bucket) -> str:
+    """What somebody unknown writes is the bucket owner's: who else should be able to read or delete it?"""
+    return bucket.owner if id == ANONYMOUS.id else id
+
+
+def unblocked(bucket: Bucket, grants: Grants | None) -> Grants | None:
+    """The ACL, unless the bucket blocks such: AccessDenied."""
+    if grants is not None and public_access.of_bucket(bucket).block_public_acls and is_public(grants):
+        raise AccessDenied("Public access is blocked by the bucket's BlockPublicAcls setting.")
+    return grants

@@ -1,0 +1,55 @@
+"""Who is let in, and as whom: signatures where anybody has a key, and this machine alone where nobody has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from post3.auth.access import Admission
+from post3.auth.authentication import UNSIGNED, Authenticator, Proof
+from post3.auth.credentials import Credentials
+from post3.auth.sent import Sent
+from post3.model.grants import Directory
+from post3.model.identity import ROOT
+from post3.s3.message import Request
+
+OPEN = Proof(ROOT)
+"""Of whoever asks a server without credentials."""
+
+
+class Gate:
+    """Tells who asks."""
+
+    def __init__(self, credentials: Credentials, authenticator: Authenticator, admission: Admission) -> None:
+        self._credentials = credentials
+        self._authenticator = authenticator
+        self._admission = admission
+
+    @property
+    def directory(self) -> Directory:
+        """Everybody who is known."""
+        return self._credentials
+
+    async def identify(self, request: Request, now: datetime, *, asks_in_form: bool = False) -> Proof:
+        """Who asks. Raises the S3 error of a signature that is wrong, and AccessDenied for a stranger's web page."""
+        await self._credentials.refresh()
+        if self._credentials.is_empty:
+            self._admission.check(request.headers)
+            return OPEN
+        return UNSIGNED if asks_in_form else self._authenticator.authenticate(_sent(request), now)
+
+    def identify_form(self, fields: Mapping[str, str], now: datetime) -> Proof:
+        """Who sends a form. Raises the S3 error of a signature that is wrong."""
+        return OPEN if self._credentials.is_empty else self._authenticator.authenticate_form(fields, now)
+
+
+def _sent(request: Request) -> Sent:
+    """What signatures speak of."""
+    return Sent(
+        method=request.method,
+        path=request.path,
+        query=request.raw_query,
+        headers=request.headers,
+        bucket=request.address.bucket,
+        is_virtual_host=bool(request.host_bucket),
+    )

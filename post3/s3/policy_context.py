@@ -1,0 +1,85 @@
+"""A request as the conditions of bucket policies see it.
+
+Keys that a request does not carry are absent: operators tell that from empty values.
+Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html,
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from post3.auth.authentication import Proof
+from post3.model.identity import ANONYMOUS
+from post3.s3.message import Request
+
+_FROM_HEADERS: Final[Mapping[str, str]] = {
+    "referer": "aws:referer",
+    "user-agent": "aws:useragent",
+    **{
+        f"x-amz-{name}": f"s3:x-amz-{name}"
+        for name in (
+            "acl",
+            "content-sha256",
+            "copy-source",
+            "grant-full-control",
+            "grant-read",
+            "grant-read-acp",
+            "grant-write",
+            "grant-write-acp",
+            "metadata-directive",
+            "object-ownership",
+            "server-side-encryption",
+            "server-side-encryption-aws-kms-key-id",
+            "server-side-encryption-customer-algorithm",
+            "storage-class",
+            "website-redirect-location",
+        )
+    },
+}
+_FROM_QUERY: Final[Mapping[str, str]] = {
+    "prefix": "s3:prefix",
+    "delimiter": "s3:delimiter",
+    "max-keys": "s3:max-keys",
+    "versionId": "s3:versionid",
+}
+_AUTH_TYPES: Final[Mapping[str, str]] = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "form": "POST"}
+
+
+def policy_context(request: Request, proof: Proof) -> Mapping[str, tuple[str, ...]]:
+    """Lower-case condition keys to values."""
+    return {key: (value,) for key, value in _conditions(request, proof)}
+
+
+def _conditions(request: Request, proof: Proof) -> Iterator[tuple[str, str]]:
+    now = datetime.now(UTC)
+    yield "aws:currenttime", now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    yield "aws:epochtime", str(int(now.timestamp()))
+    yield "aws:securetransport", "true" if request.is_secure else "false"
+    if request.remote:
+        yield "aws:sourceip", request.remote
+    yield from _of_identity(proof)
+    for name, key in _FROM_HEADERS.items():
+        if name in request.headers:
+            value = request.headers[name]
+            yield key, value.removeprefix("/") if name == "x-amz-copy-source" else value
+    for name, key in _FROM_QUERY.items():
+        if name in request.query:
+            yield key, request.query[name]
+
+
+def _of_identity(proof: Proof) -> Iterator[tuple[str, str]]:
+    if proof.identity != ANONYMOUS:
+        yield "aws:userid", proof.identity.id
+        yield "aws:username", proof.identity.id
+        yield "aws:principaltype", "User"
+    else:
+        yield "aws:principaltype", "Anonymous"
+    if proof.kind in _AUTH_TYPES:
+        yield "s3:authtype", _AUTH_TYPES[proof.kind]
+    if proof.version:
+        yield "s3:signatureversion", proof.version
+    if proof.age is not None:
+        yield "s3:signatureage", str(int(proof.age.total_seconds() * 1000))

@@ -1,0 +1,57 @@
+"""What a store that keeps shows after it was closed and opened again, by another program as it were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+
+from post3.model.grants import Grants
+from post3.storage.filesystem.backend import FilesystemBackend
+from post3.storage.protocol import Backend
+from tests.conftest import ACLS, AN_ACL, a_bucket, create_upload, facts, finish, put, put_part
+from tests.databases import fresh_schema, postgres_backend
+
+Opener: TypeAlias = Callable[[], Backend]
+KEEPING: Final = ("filesystem", "postgres")
+
+
+@pytest.fixture(params=KEEPING)
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    """Makes the same store again and again."""
+    if request.param == "filesystem":
+        return lambda: FilesystemBackend(tmp_path / "store", durable=False)
+    schema = fresh_schema()
+    return lambda: postgres_backend(schema=schema)
+
+
+@pytest.mark.parametrize("acl", ACLS, ids=str)
+async def test_acls_are_there_after_the_store_was_opened_again(opener: Opener, acl: Grants | None) -> None:
+    store = opener()
+    await store.open()
+    bucket = await store.create_bucket(replace(a_bucket("photos"), acl=acl))
+    version = await put(store, bucket, "key", b"data", acl=acl)
+    updated = await _updated(store, bucket, acl)
+    waiting = await create_upload(store, bucket, "key", acl=acl)
+    upload = await create_upload(store, bucket, "parts", acl=acl)
+    made = await finish(store, bucket, upload, [await put_part(store, bucket, upload, 1, b"data")], acl=acl)
+    await store.close()
+
+    again = opener()
+    await again.open()
+    assert await again.get_bucket("photos") == bucket
+    assert facts(await again.get_version(bucket, "key")) == facts(version)
+    assert facts(await again.get_version(bucket, "updated")) == facts(updated)
+    assert await again.get_version(bucket, "parts") == made
+    assert await again.get_upload(bucket, "key", waiting.upload_id) == waiting
+    assert (await again.get_upload(bucket, "parts", upload.upload_id)).acl == acl
+    assert {version.acl, updated.acl, made.acl, waiting.acl, bucket.acl} == {acl}
+    await again.close()
+
+
+async def _updated(store: Backend, bucket: Any, acl: Grants | None) -> Any:
+    await put(store, bucket, "updated", b"data", acl=None if acl else AN_ACL)
+    return await store.update_version(bucket, "updated", None, lambda old: replace(old, acl=acl))
