@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from time import sleep
+from typing import TYPE_CHECKING, Any, Final
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from tests.api.conftest import flags_of
 from tests.api.test_cli import assert_one_line, children, post3
 from tests.rawhttp import Connection
-from tests.servers import environment, post3_serve, started
+from tests.servers import Server, environment, post3_serve, started
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 FS: Final = ("--backend", "fs", "--durability", "relaxed")
 SECRET: Final = "open-sesame-0123"
@@ -79,28 +87,6 @@ def test_people_are_told_what_to_do_next_and_what_stays(tmp_path: Path) -> None:
     told(tmp_path, "key", "add", "alice", "--access-key", "OTHER")
     assert told(tmp_path, "key", "remove", "OTHER") == "Removed the key OTHER of the user alice.\n"
     assert told(tmp_path, "user", "remove", "alice") == "Removed the user alice with 1 key.\n"
-
-
-def test_the_buckets_of_a_removed_user_are_named(tmp_path: Path) -> None:
-    """An owner other than root is given by signed requests alone; here the store is asked."""
-    told(tmp_path, "user", "add", "alice")
-    code = (
-        "import asyncio, datetime, pathlib\n"
-        "from post3.model.bucket import Bucket\n"
-        "from post3.storage.filesystem.backend import FilesystemBackend\n"
-        "async def main():\n"
-        "    store = FilesystemBackend(pathlib.Path('post3-data'))\n"
-        "    await store.open()\n"
-        "    for name in ('photos', 'site'):\n"
-        "        now = datetime.datetime.now(datetime.timezone.utc)\n"
-        "        await store.create_bucket(Bucket(id='', name=name, owner='alice', created=now))\n"
-        "    await store.close()\n"
-        "asyncio.run(main())\n"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), check=True, timeout=30)
-    assert told(tmp_path, "user", "remove", "alice") == (
-        "Removed the user alice with no keys.\n2 buckets of theirs stay: photos, site\n"
-    )
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
@@ -246,6 +232,116 @@ def test_the_help_tells_of_the_variables_that_are_no_options(tmp_path: Path) -> 
         assert_one_line(post3("serve", flag, "x", cwd=tmp_path), flag)
 
 
+# While it serves
+
+
+def client(server: Server, access_key: str, secret_key: str) -> S3Client:
+    """A client that signs with this key, and tries everything once."""
+    config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, read_timeout=30)
+    made: S3Client = boto3.client(
+        "s3",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=config,
+    )
+    return made
+
+
+def owner(server: Server, access_key: str, secret_key: str = SECRET) -> str:
+    """Whom the server takes the holder of this key for; the error's code when it lets nobody in."""
+    with closing(client(server, access_key, secret_key)) as s3:
+        try:
+            return s3.list_buckets()["Owner"]["ID"]
+        except ClientError as error:
+            return error.response["Error"]["Code"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("store", ["filesystem", "postgres"])
+def test_a_server_knows_of_keys_within_a_second(tmp_path: Path, store: str, workers: str) -> None:
+    flags = tuple(flags_of(store))
+    with post3_serve(*flags, "--workers", workers, cwd=tmp_path, env=ROOT_KEY) as server:
+
+        def all_say(expected: str, access_key: str, secret_key: str) -> bool:
+            """Whether a second after the change every worker says so: each connection may meet another one."""
+            sleep(1.0)
+            return {owner(server, access_key, secret_key) for _ in range(12)} == {expected}
+
+        assert owner(server, "ROOTKEY") == "post3"
+        told(tmp_path, "user", "add", "alice", store=flags)
+        key = document(tmp_path, "key", "add", "alice", store=flags)
+        pair = key["access_key"], key["secret_key"]
+        assert all_say("alice", *pair)
+        assert owner(server, pair[0], SECRET) == "SignatureDoesNotMatch"
+        told(tmp_path, "key", "remove", pair[0], store=flags)
+        assert all_say("InvalidAccessKeyId", *pair)
+        key = document(tmp_path, "key", "add", "alice", store=flags)
+        pair = key["access_key"], key["secret_key"]
+        assert all_say("alice", *pair)
+        told(tmp_path, "user", "remove", "alice", store=flags)
+        assert all_say("InvalidAccessKeyId", *pair)
+
+
+def test_the_first_key_closes_a_server_that_runs_and_the_last_does_not_open_it(tmp_path: Path) -> None:
+    with post3_serve(*FS, cwd=tmp_path) as server:
+
+        def anyone() -> int:
+            with Connection(server.port) as connection:
+                return connection.get("/").status
+
+        assert anyone() == 200
+        told(tmp_path, "user", "add", "alice")
+        sleep(1.0)
+        assert anyone() == 200
+        told(tmp_path, "key", "add", "alice")
+        sleep(1.0)
+        assert anyone() == 403
+        told(tmp_path, "user", "remove", "alice")
+        sleep(1.0)
+        assert anyone() == 403
+
+
+def test_the_buckets_of_a_removed_user_are_named_and_stay(tmp_path: Path) -> None:
+    with post3_serve(*FS, cwd=tmp_path, env=ROOT_KEY) as server:
+        told(tmp_path, "user", "add", "alice")
+        key = document(tmp_path, "key", "add", "alice")
+        sleep(1.0)
+        with closing(client(server, key["access_key"], key["secret_key"])) as s3:
+            s3.create_bucket(Bucket="photos")
+            s3.create_bucket(Bucket="site")
+        assert told(tmp_path, "user", "remove", "alice") == (
+            "Removed the user alice with 1 key.\n2 buckets of theirs stay: photos, site\n"
+        )
+        with closing(client(server, "ROOTKEY", SECRET)) as s3:
+            s3.head_bucket(Bucket="photos")
+
+
+def test_a_users_file_is_followed_and_a_wrong_one_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "users.json"
+
+    def write(*access_keys: str) -> None:
+        keys = [{"access_key": access_key, "secret_key": SECRET} for access_key in access_keys]
+        path.write_text(json.dumps({"users": [{"id": "alice", "keys": keys}]}))
+
+    write("ONE")
+    with post3_serve(*FS, "--users", "users.json", cwd=tmp_path) as server:
+        assert owner(server, "ONE") == "alice"
+        write("TWO")
+        sleep(1.0)
+        assert owner(server, "TWO") == "alice"
+        assert owner(server, "ONE") == "InvalidAccessKeyId"
+        write("ONE", "ON/")
+        for _ in range(3):
+            sleep(0.6)
+            assert owner(server, "TWO") == "alice"
+        complaint = server.process.complained()
+        assert complaint.count("\n") == 1
+        assert "The users file users.json is wrong: users[0].keys[1].access_key must be 3 to 128 " in complaint
+        assert SECRET not in complaint
+
+
 # Buckets
 
 
@@ -256,6 +352,14 @@ def test_buckets_are_there_when_it_is_ready(tmp_path: Path, workers: str) -> Non
             for name in ("photos", "site"):
                 with Connection(server.port) as connection:
                     assert connection.get(f"/{name}").status == 200
+
+
+def test_a_bucket_may_be_public_from_the_start(tmp_path: Path) -> None:
+    env = {**ROOT_KEY, "POST3_BUCKETS": "photos,site:public-read"}
+    with post3_serve(*FS, cwd=tmp_path, env=env) as server:
+        for name, status in (("photos", 403), ("site", 200)):
+            with Connection(server.port) as connection:
+                assert connection.get(f"/{name}").status == status
 
 
 @pytest.mark.parametrize("buckets", ["ab", "photos:everyone", "photos,photos"])

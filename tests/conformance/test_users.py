@@ -13,8 +13,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from post3.auth.credentials import CredentialsError, Key, User
-from post3.config import ConfigError
-from post3.model.bucket import Bucket
+from post3.model.grants import canned
 from post3.model.identity import ROOT, Identity
 from post3.model.record import Record
 from post3.storage.filesystem.backend import FilesystemBackend
@@ -376,15 +375,9 @@ async def test_several_servers_may_make_the_same_buckets_at_once(two: tuple[Back
     assert [(bucket.name, "") for bucket in await two[0].list_buckets()] == names
 
 
-async def test_an_acl_is_given_to_a_new_bucket_or_refused(backend: Backend) -> None:
-    given: list[tuple[str, str]] = []
-
-    def give(bucket: Bucket, canned_acl: str) -> Bucket:
-        given.append((bucket.name, canned_acl))
-        return bucket
-
-    await make_buckets(backend, [("one", ""), ("two", "public-read")], with_canned_acl=give)
-    assert given == [("one", ""), ("two", "public-read")]
-    with pytest.raises(ConfigError, match="public-read"):
-        await make_buckets(backend, [("three", "public-read")])
-    assert [bucket.name for bucket in await backend.list_buckets()] == ["one", "two"]
+async def test_a_bucket_has_its_acl_from_its_first_moment(backend: Backend) -> None:
+    await make_buckets(backend, [("one", ""), ("two", "public-read")])
+    await make_buckets(backend, [("one", "public-read"), ("two", "private")])
+    one, two = await backend.list_buckets()
+    assert one.acl is None
+    assert two.acl == canned("public-read", ROOT.id, ROOT.id, of_bucket=True)
