@@ -233,7 +233,7 @@ def _parse_size_range(item: list[Json]) -> tuple[int, int]:
 
 def _parse_size(value: Json) -> int:
     """Numbers are taken as strings too, as S3 does."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or not _SIZE.fullmatch(str(value)):
+    if not isinstance(value, (int, str)) or not _SIZE.fullmatch(str(value)):
         _refuse(f"Invalid {_SIZE_RANGE}: its arguments must be numbers of bytes.")
     return int(value)
 

@@ -286,6 +286,7 @@ def test_a_part_with_wrong_headers_is_malformed(head: bytes) -> None:
         b"--b\r\n" + FILE + b"\r\n--b-\r\n",
         b"--b\r\n" + FILE + b"\r\n--b--x\r\n",
         b"--b\r\n" + FILE + b"\r\n--b\r\n",
+        b"--b\r\n" + FILE + b"\r\n--b\r\n--",
         b"--b\r\n" + FILE + b"\r\n--boundary goes on\r\n--b--\r\n",
         b"--b" + b" " * 300 + b"\r\n" + FILE + b"\r\n--b--\r\n",
         (b"--b\r\n" + FILE + b"\r\n--b--\r\n").replace(b"\r\n", b"\n"),

@@ -254,7 +254,9 @@ def test_an_absent_field_begins_with_nothing() -> None:
     check([["starts-with", "$content-type", ""]], {})
 
 
-@pytest.mark.parametrize("condition", [["starts-with", "$x-amz-meta-foo", "bar"], ["eq", "$x", ""], {"x": "y"}])
+@pytest.mark.parametrize(
+    "condition", [["starts-with", "$x-amz-meta-foo", "bar"], ["starts-with", "$x", "x"], ["eq", "$x", ""], {"x": "y"}]
+)
 def test_an_absent_field_fails_other_conditions(condition: Any) -> None:
     assert failure([condition], {}).startswith("Policy Condition failed: [")
 
