@@ -284,7 +284,8 @@ def test_a_changed_form_is_refused(signer: Callable[[], BaseSigner], data: st.Da
     fields = signed_form(signer())
     name = data.draw(st.sampled_from(sorted(fields)))
     value = changed(fields[name], data, "aZ0/=")
-    assume(value != fields[name])
+    # The time within the day is covered by the policy, which must name it, and by no signature.
+    assume(value[:8] != fields[name][:8] if name == "x-amz-date" else value != fields[name])
 
     with pytest.raises(S3Error):
         authenticator().authenticate_form({**fields, name: value}, now())
