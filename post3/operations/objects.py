@@ -52,7 +52,8 @@ SMALL: Final = 64 * 1024
 async def put_object(call: Call) -> Response:
     """Store the request's body as the key's current version."""
     call.require_length()
-    return Response(headers=put_headers(call.bucket, await put(call)))
+    stored = await put(call)
+    return Response(headers=put_headers(call.bucket, stored))
 
 
 async def put(call: Call) -> ObjectVersion:
