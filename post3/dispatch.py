@@ -10,12 +10,20 @@ from datetime import UTC, datetime
 from typing import Final
 
 from post3.auth.authentication import Proof
-from post3.errors import AccessDenied, InternalError, NoSuchBucket, S3Error, StaleBucket
+from post3.errors import (
+    AccessControlListNotSupported,
+    AccessDenied,
+    InternalError,
+    NoSuchBucket,
+    S3Error,
+    StaleBucket,
+)
 from post3.model.bucket import Bucket
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import refuse_unsupported_headers
 from post3.s3.call import Call
 from post3.s3.gate import Gate
+from post3.s3.link import with_headers_of_link
 from post3.s3.message import Request, Response, error_response
 from post3.s3.router import Operation, Router
 from post3.s3.xml import DECLARATION
@@ -59,11 +67,12 @@ class Dispatcher:
         return response
 
     async def _answer(self, request: Request) -> Response:
-        operation = self._router.resolve(request)
+        meant = with_headers_of_link(request)
+        operation = self._router.resolve(meant)
         proof = await self._gate.identify(request, datetime.now(UTC), asks_in_form=operation.asks_in_form)
         if operation.is_slow:
-            return await self._patiently(request, operation, proof)
-        return await self._call(request, operation, proof)
+            return await self._patiently(meant, operation, proof)
+        return await self._call(meant, operation, proof)
 
     async def _call(self, request: Request, operation: Operation, proof: Proof) -> Response:
         name = request.address.bucket
@@ -71,12 +80,14 @@ class Dispatcher:
             kept = self._buckets.get(name)
             bucket = await self._bucket(operation, name)
             call = Call(request, operation, proof, self._backend, self._gate, bucket)
-            call.authorise()
-            if bucket is not None:
-                check_expected_owner(request, bucket)
-            refuse_unsupported_headers(request.headers)
             try:
-                return check_decided(call, await operation.handler(call))
+                return await self._run(call)
+            except (AccessDenied, AccessControlListNotSupported) as error:
+                # What was kept may forbid what is allowed by now, and no statement has compared it.
+                if bucket is None or bucket is not kept or call.body_begun:
+                    raise
+                self._buckets.pop(name, None)
+                logger.debug("%s is looked at again, with the bucket as it is now: %s", operation.name, error)
             except (StaleBucket, NoSuchBucket) as error:
                 # What was kept is no longer so. But a bucket that was just loaded is there: it is another one that is
                 # not, such as a copy's source. And when the body is gone, nothing can be repeated.
@@ -86,6 +97,14 @@ class Dispatcher:
                     raise
                 logger.debug("%s met an older bucket: %s", operation.name, error)
         raise StaleBucket(BucketName=name)
+
+    @staticmethod
+    async def _run(call: Call) -> Response:
+        call.authorise()
+        if call.loaded is not None:
+            call.check_expected_owner()
+        refuse_unsupported_headers(call.headers)
+        return check_decided(call, await call.operation.handler(call))
 
     async def _bucket(self, operation: Operation, name: str) -> Bucket | None:
         """The bucket; operations on objects may use the one kept, as each of their statements checks it."""
@@ -168,17 +187,10 @@ class _Watched:
 
 
 def check_decided(call: Call, response: Response) -> Response:
-    """The answer, unless its handler told of an object without having asked for the right to it: our mistake."""
-    if call.operation.needs.level == "object" and not call.saw_version:
-        raise RuntimeError(f"{call.operation.name} did not ask for the right to its object")
-    return response
-
-
-def check_expected_owner(request: Request, bucket: Bucket) -> None:
-    """Refuse a bucket that is not whose the client thinks it is.
-
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
+    """The answer, unless its handler told of an object or an upload without having asked for the right to it: a mistake
+    of ours.
     """
-    expected = request.headers.get("x-amz-expected-bucket-owner")
-    if expected is not None and expected != bucket.owner:
-        raise AccessDenied
+    level = call.operation.needs.level
+    if level in ("object", "upload") and not call.has_decided:
+        raise RuntimeError(f"{call.operation.name} did not ask for the right to its {level}")
+    return response

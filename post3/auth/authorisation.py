@@ -6,11 +6,18 @@ is decided when its version is known, by `check_version`; all else by `check`, w
 
 - An ACL that was never set grants its owner everything. One that was set grants what it says: an owner who is not named
   in it may still read and write the ACL itself, and change the bucket, but not what ACLs grant.
+- A policy that allows speaks for its bucket's owner, who cannot give away what is another's: of an object that somebody
+  else owns, the ACL alone grants. A policy that denies holds for every object.
+- The permission to write a bucket, granted to others, is none to delete a version for good.
+- Whoever began an upload may look at it and abort it, as long as no policy denies that.
 - An administrator may do everything, whatever any policy says: whoever holds the root keys can always mend it.
 - A bucket's owner may always read, write and delete its policy, so that nobody locks themselves out.
 - Whoever may not list a bucket is not told that a key is absent.
 
-Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-s3-evaluates-access-control.html
+Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-s3-evaluates-access-control.html,
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-auth-workflow-object-operation.html,
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#acl-access-policy-permission-mapping,
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
 """
 
 from __future__ import annotations
@@ -60,6 +67,23 @@ class Rights:
             raise AccessDenied
         return basis
 
+    def check_upload(self, action: str, permission: Permission | None, key: str, initiator: str | None) -> None:
+        """Raise AccessDenied unless the action on an upload under the key is allowed.
+
+        Whoever began it may; whom the bucket's ACL alone lets write may not touch what others began. `initiator` is
+        None for an upload that is not there.
+        """
+        began = self._identity.id == initiator
+        if began and self._identity != ANONYMOUS and not self.denies(action, key):
+            return
+        basis = self._basis(action, permission, key)
+        if basis is None or (basis is Basis.GRANT and not began and initiator is not None):
+            raise AccessDenied
+
+    def denies(self, action: str, key: str) -> bool:
+        """Whether the policy denies what nothing else would."""
+        return not self._identity.is_admin and self._verdict(action, key) is Verdict.DENY
+
     def check_version(self, action: str, permission: Permission, version: ObjectVersion) -> None:
         """Raise AccessDenied unless the action on this version is allowed."""
         if not self._may_touch(action, permission, version):
@@ -88,16 +112,19 @@ class Rights:
             return Basis.OWNER
         if verdict is Verdict.ALLOW:
             return Basis.POLICY
-        if permission is not None and self._grants(acl, permission):
-            return Basis.OWNER if self._owns_bucket else Basis.GRANT
-        return None
+        is_granted = permission is not None and self._grants(acl, permission)
+        if not is_granted or (action == "s3:DeleteObjectVersion" and not self._owns_bucket):
+            return None
+        return Basis.OWNER if self._owns_bucket else Basis.GRANT
 
     def _may_touch(self, action: str, permission: Permission, version: ObjectVersion) -> bool:
         if self._identity.is_admin:
             return True
         verdict = self._verdict(action, version.key, version=version)
-        if verdict is not Verdict.NONE:
-            return verdict is Verdict.ALLOW
+        if verdict is Verdict.DENY:
+            return False
+        if verdict is Verdict.ALLOW and (self._ignores_acls or version.owner == self._bucket.owner):
+            return True
         if self._ignores_acls:
             return self._owns_bucket
         owns = self._identity.id == version.owner != ANONYMOUS.id

@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from post3.auth.authorisation import Rights, of_version
 from post3.errors import AccessDenied, InvalidArgument, InvalidRange, InvalidRequest, NoSuchKey, NoSuchVersion
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM, parse_algorithm
-from post3.model.names import check_key, parse_version_id
+from post3.model.names import check_key
 from post3.model.object import NULL_VERSION, Blob, ObjectVersion, Part
 from post3.model.tree import Tree
 from post3.operations.granting import object_access
-from post3.operations.multipart import open_upload, part_algorithms, shown_checksums
+from post3.operations.multipart import open_upload, part_algorithms, put_part, shown_checksums
 from post3.operations.objects import (
     check_early,
     checksum_elements,
@@ -30,6 +29,7 @@ from post3.s3.call import Call
 from post3.s3.digest import Redigested
 from post3.s3.headers import (
     parse_copy_range,
+    parse_copy_source,
     quoted,
     read_conditions,
     storage_class,
@@ -83,26 +83,6 @@ async def _readable_source(
     action = "s3:GetObject"
     rights.check_version(of_version(action) if version_id is not None else action, "READ", version)
     return version
-
-
-def parse_copy_source(value: str) -> tuple[str, str, str | None]:
-    """Bucket, key and version id of `bucket/key?versionId=id`, percent-encoded once.
-
-    A literal `+` is a `+`: it is a path, and not a form. Raises InvalidArgument.
-    """
-    path, has_version, version_id = value.rpartition("?versionId=")
-    try:
-        decoded = unquote_to_bytes(path if has_version else value).decode()
-    except UnicodeError:
-        decoded = ""
-    bucket, _, key = decoded.removeprefix("/").partition("/")
-    if not bucket or not key:
-        raise InvalidArgument(
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-            ArgumentName=COPY_SOURCE,
-            ArgumentValue=value,
-        )
-    return bucket, key, parse_version_id(version_id) if has_version else None
 
 
 @operation("PUT", "object", COPY_SOURCE, action="s3:PutObject", needs=Needs.WRITE, is_slow=True)
@@ -214,7 +194,7 @@ async def upload_part_copy(call: Call) -> Response:
     original = source.version.body
 
     async def own(blob: Blob, bucket: Bucket, described: Part) -> Part:
-        return await call.backend.put_part(bucket, upload, replace(described, number=number, blob=blob))
+        return await put_part(call, bucket, upload, replace(described, number=number, blob=blob))
 
     if original is not None and stop - start == original.size and set(algorithms) <= set(original.checksums):
         blob = await call.backend.copy_blob(source.bucket, original.blob, call.bucket, call.key)

@@ -19,6 +19,7 @@ from post3.errors import (
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM
 from post3.model.conditions import WriteConditions
+from post3.model.identity import ANONYMOUS
 from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.ranges import ByteRange, runs
@@ -179,7 +180,7 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
     check_conditions(call, version)
     wanted = parse_range(headers.get("range")) if heeds_range(headers, version.etag, version.modified) else None
     response = Response(headers=version_headers(version, shows_version=bool(call.bucket.versioning)))
-    response.headers.update(overrides(call.query))
+    response.headers.update(_overrides(call))
     start, stop = 0, version.size
     shown, shown_type = version.checksums, version.checksum_type
     if "partNumber" in call.query:
@@ -200,6 +201,18 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
         response.headers.update(checksum_headers(shown, shown_type))
     response.headers["content-length"] = str(stop - start)
     return response, start, stop
+
+
+def _overrides(call: Call) -> dict[str, str]:
+    """The headers that the query puts in place of the stored ones. Raises InvalidRequest unless somebody signed it.
+
+    Else anybody could make a link by which a stranger's bytes are shown as a page.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (Overriding response header values)
+    """
+    told = overrides(call.query)
+    if told and call.identity == ANONYMOUS:
+        raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
+    return told
 
 
 def _satisfied(wanted: ByteRange, size: int, value: str) -> tuple[int, int]:

@@ -75,6 +75,7 @@ async def post_object(call: Call) -> Response:
     )
     inner = Call(request, OPERATIONS["PutObject"], proof, call.backend, call.gate, call.bucket)
     inner.authorise()
+    inner.check_expected_owner()
     refuse_unsupported_headers(request.headers)
     return _answer(inner, fields, await put(inner))
 

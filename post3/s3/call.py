@@ -1,7 +1,8 @@
 """All that a handler is given: the request, who asks, and the bucket, loaded and authorised.
 
 What an operation needs of the bucket is held before its handler runs (`authorise`), and again whenever the bucket was
-loaded anew. What it needs of an object is held by `version` and `update_version`, which no such handler can do without.
+loaded anew. What it needs of an object is held by `version` and `update_version`, which no such handler can do without;
+what it needs of an upload, by `check_upload`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from post3.auth.authentication import Proof
-from post3.auth.authorisation import Basis, Rights, of_version
+from post3.auth.authorisation import Rights, of_version
 from post3.errors import (
     AccessDenied,
     InvalidArgument,
@@ -31,6 +32,7 @@ from post3.model.identity import ANONYMOUS, Identity
 from post3.model.names import check_key, parse_version_id
 from post3.model.object import ObjectVersion
 from post3.model.tree import Tree
+from post3.model.upload import Upload
 from post3.s3.body import MAX_DOCUMENT, Body, document_body
 from post3.s3.gate import Gate
 from post3.s3.message import Request
@@ -59,10 +61,8 @@ class Call:
     gate: Gate
     loaded: Bucket | None
     """None for the operations that work on no existing bucket."""
-    basis: Basis | None = None
-    """Why the bucket allows it, once that is decided."""
-    saw_version: bool = False
-    """Whether the right to a version was decided."""
+    has_decided: bool = False
+    """Whether the right to an object's version, or to an upload, was decided."""
     _body: Body | None = field(default=None, init=False, repr=False)
     _took_pieces: bool = field(default=False, init=False, repr=False)
 
@@ -127,7 +127,22 @@ class Call:
         if needs is Needs.USER and self.identity == ANONYMOUS:
             raise AccessDenied
         if needs.level == "bucket":
-            self.basis = self.rights_in(self.bucket).check(self.action, needs.permission, self.key)
+            self.rights_in(self.bucket).check(self.action, needs.permission, self.key)
+
+    def check_expected_owner(self) -> None:
+        """Raise AccessDenied for a bucket that is not whose the client thinks it is.
+
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
+        """
+        if self.headers.get("x-amz-expected-bucket-owner", self.bucket.owner) != self.bucket.owner:
+            raise AccessDenied
+
+    def check_upload(self, upload: Upload | None) -> None:
+        """Raise AccessDenied unless the operation on this upload, or on one that is not there, is allowed."""
+        self.has_decided = True
+        initiator = None if upload is None else upload.owner
+        permission = self.operation.needs.permission
+        self.rights_in(self.bucket).check_upload(self.action, permission, self.key, initiator)
 
     async def version(self) -> ObjectVersion:
         """The version that the path and versionId name, even if it is a delete marker, when it may be seen.
@@ -136,7 +151,7 @@ class Call:
         """
         check_key(self.key)
         rights, permission = self.rights_in(self.bucket), self.operation.needs.permission
-        self.saw_version = True
+        self.has_decided = True
         try:
             version = await self.backend.get_version(self.bucket, self.key, self.version_id)
         except (NoSuchKey, NoSuchVersion) as error:
@@ -152,13 +167,18 @@ class Call:
             action = of_version(action) if "versionId" in self.query else action
             self.rights_in(self.bucket).check_version(action, permission, version)
 
+    async def check_update(self) -> None:
+        """Raise what `update_version` would of whoever asks and of the version, before anything else is looked at."""
+        version = await self.version()
+        self._allowed(self.rights_in(self.bucket), lambda same: same, version)
+
     async def update_version(self, change: Change[ObjectVersion]) -> ObjectVersion:
         """Change the record of the version that the path and versionId name, when that is allowed, as one step.
 
         Raises what `version` raises, what `change` raises, and MethodNotAllowed for a delete marker.
         """
         check_key(self.key)
-        self.saw_version = True
+        self.has_decided = True
 
         async def update(bucket: Bucket) -> ObjectVersion:
             allowed = partial(self._allowed, self.rights_in(bucket), change)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from post3.errors import (
     BadDigest,
@@ -24,6 +25,7 @@ from post3.errors import (
 )
 from post3.model.checksums import DIGEST_SIZES
 from post3.model.conditions import ReadConditions, WriteConditions
+from post3.model.names import parse_version_id
 from post3.model.object import ObjectVersion
 from post3.model.ranges import ByteRange
 from post3.s3.aws_chunked import FORMS
@@ -124,6 +126,26 @@ def parse_copy_range(value: str) -> tuple[int, int]:
             ArgumentValue=value,
         )
     return _offset(match[1]), _offset(match[2]) + 1
+
+
+def parse_copy_source(value: str) -> tuple[str, str, str | None]:
+    """Bucket, key and version id of `bucket/key?versionId=id`, percent-encoded once.
+
+    A literal `+` is a `+`: it is a path, and not a form. Raises InvalidArgument.
+    """
+    path, has_version, version_id = value.rpartition("?versionId=")
+    try:
+        decoded = unquote_to_bytes(path if has_version else value).decode()
+    except UnicodeError:
+        decoded = ""
+    bucket, _, key = decoded.removeprefix("/").partition("/")
+    if not bucket or not key:
+        raise InvalidArgument(
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            ArgumentName="x-amz-copy-source",
+            ArgumentValue=value,
+        )
+    return bucket, key, parse_version_id(version_id) if has_version else None
 
 
 def _offset(digits: str) -> int:

@@ -12,8 +12,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from post3.auth.authentication import Proof
+from post3.errors import InvalidArgument
 from post3.model.identity import ANONYMOUS
+from post3.s3.headers import parse_copy_source
 from post3.s3.message import Request
+from post3.s3.router import COPY_SOURCE
 
 _FROM_HEADERS: Final[Mapping[str, str]] = {
     "referer": "aws:referer",
@@ -64,10 +67,19 @@ def _conditions(request: Request, proof: Proof) -> Iterator[tuple[str, str]]:
     for name, key in _FROM_HEADERS.items():
         if name in request.headers:
             value = request.headers[name]
-            yield key, value.removeprefix("/") if name == "x-amz-copy-source" else value
+            yield key, _copied(value) if name == COPY_SOURCE else value
     for name, key in _FROM_QUERY.items():
         if name in request.query:
             yield key, request.query[name]
+
+
+def _copied(value: str) -> str:
+    """Bucket and key of a copy's source, in whatever way the header writes them and whichever version it names."""
+    try:
+        bucket, key, _ = parse_copy_source(value)
+    except InvalidArgument:
+        return value  # nothing will be copied
+    return f"{bucket}/{key}"
 
 
 def _of_identity(proof: Proof) -> Iterator[tuple[str, str]]:
