@@ -44,8 +44,8 @@ class Needs(Enum):
     WRITE = ("bucket", "WRITE")
     READ_BUCKET_ACL = ("bucket", "READ_ACP")
     WRITE_BUCKET_ACL = ("bucket", "WRITE_ACP")
-    UPLOAD = ("upload", "WRITE")
-    """Of an upload, and so decided where it is loaded: `Call.check_upload`."""
+    UPLOAD = ("upload", None)
+    """The bucket's owner, or whoever began the upload; decided where it is loaded: `Call.check_upload`."""
     READ = ("object", "READ")
     """Of the version, and so decided where it is loaded: `Call.version`."""
     READ_ACL = ("object", "READ_ACP")
