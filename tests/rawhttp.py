@@ -90,6 +90,7 @@ class Connection:
         headers: dict[str, str] = {}
         for line in lines:
             name, _, value = line.partition(": ")
+            name = name.lower()
             assert name not in headers, f"{name} stands twice"
             headers[name] = value
         return int(first.split(" ")[1]), headers

@@ -121,6 +121,7 @@ class Authenticator:
     def authenticate_form(self, fields: Mapping[str, str], now: datetime) -> Proof:
         """Who signed a form's policy; ANONYMOUS when there is neither policy nor signature. Field names are lower case.
 
+        The signature covers the policy and the day, and no other field: the policy must be held against those.
         Raises InvalidArgument when a field is missing or malformed, and the errors of a wrong signature.
         """
         is_v4 = any(name in fields for name in ("x-amz-signature", "x-amz-credential", "x-amz-algorithm"))

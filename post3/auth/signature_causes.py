@@ -55,9 +55,7 @@ def v4_variants(canonical: sigv4.Canonical, sent: Sent, names: Iterable[str] = (
     yield from _methods(canonical)
     yield from _paths(canonical, sent)
     yield from _queries(canonical, sent)
-    for payload in (sigv4.UNSIGNED_PAYLOAD, sigv4.EMPTY_SHA256):
-        told = f"The request was signed for x-amz-content-sha256 {payload!r}, but arrived with {canonical.payload!r}."
-        yield told, canonical._replace(payload=payload)
+    yield from _payloads(canonical)
     yield from _headers(canonical, sent)
 
 
@@ -115,6 +113,16 @@ def _methods(signed: S) -> Variants[S]:
             yield told, signed._replace(method=method)
 
 
+def _payloads(canonical: sigv4.Canonical) -> Variants[sigv4.Canonical]:
+    """The header rewritten, or a client that signs another value than it sends."""
+    name = "x-amz-content-sha256"
+    for payload in {sigv4.UNSIGNED_PAYLOAD, sigv4.EMPTY_SHA256} - {canonical.payload}:
+        told = f"The request was signed for {name} {payload!r}, but arrived with {canonical.payload!r}."
+        yield told, canonical._replace(payload=payload)
+        if name in canonical.headers:
+            yield told, canonical._replace(payload=payload, headers={**canonical.headers, name: payload})
+
+
 def _headers(canonical: sigv4.Canonical, sent: Sent) -> Variants[sigv4.Canonical]:
     others = [name for name in canonical.headers if name != "host"]
     for name in others[: 4 * MAX_NAMES]:
@@ -155,7 +163,7 @@ def _paths(canonical: sigv4.Canonical, sent: Sent) -> Variants[sigv4.Canonical]:
     path = canonical.path
     normal = posixpath.normpath(path).replace("//", "/") + ("/" if path.endswith("/") and len(path) > 1 else "")
     paths = {
-        quote(path, safe="/-_.~"): "encoded twice",
+        quote(as_bytes(path), safe="/-_.~"): "encoded twice",
         normal: "normalised",
         path.replace("%2B", "%20"): "where a plus sign is a space",
         path.replace("%20", "+"): "where a space is a plus sign",

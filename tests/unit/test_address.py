@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from post3.errors import InvalidURI
-from post3.s3.address import Address, parse_path, parse_query, valueless_names
+from post3.s3.address import Address, bucket_in_host, parse_address, parse_path, parse_query, valueless_names
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,60 @@ def test_a_path_names_a_bucket_and_a_key(path: str, address: Address) -> None:
 def test_a_path_that_names_nothing_is_refused(path: str) -> None:
     with pytest.raises(InvalidURI):
         parse_path(path)
+
+
+@pytest.mark.parametrize(
+    ("host", "bucket"),
+    [
+        ("photos.example.com", "photos"),
+        ("Photos.EXAMPLE.com:9000", "photos"),
+        ("photos.example.com.", "photos"),
+        ("my.own.photos.example.com", "my.own.photos"),
+        ("photos.s3.example.com", "photos"),
+        ("s3.example.com", ""),
+        ("example.com:80", ""),
+        ("photos.localhost", "photos"),
+        ("localhost:9000", ""),
+        ("127.0.0.1:9000", ""),
+        ("photos.127.0.0.1", ""),
+        ("[::1]:9000", ""),
+        ("photos.example.org", ""),
+        ("photosexample.com", ""),
+        (".example.com", ""),
+        ("photos.example.com:port", ""),
+        ("a b.example.com", ""),
+        ("", ""),
+    ],
+)
+def test_a_host_below_a_domain_names_a_bucket(host: str, bucket: str) -> None:
+    assert bucket_in_host(host, ("example.com", "s3.example.com", "localhost")) == bucket
+    assert bucket_in_host(host, ()) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        ("/", Address("b")),
+        ("/k", Address("b", "k")),
+        ("/b/k", Address("b", "b/k")),
+        ("//k", Address("b", "/k")),
+        ("/a/../k%2F+%20%C3%A9", Address("b", "a/../k/+ é")),
+    ],
+)
+def test_the_whole_path_is_the_key_when_the_host_names_the_bucket(path: str, address: Address) -> None:
+    assert parse_address("b.example.com", path, ("example.com",)) == address
+
+
+def test_other_hosts_leave_the_bucket_to_the_path() -> None:
+    for host in ("example.com", "example.org", "127.0.0.1"):
+        assert parse_address(host, "/b/k", ("example.com",)) == Address("b", "k")
+    assert parse_address("b.example.com", "/b/k", ()) == Address("b", "k")
+
+
+@pytest.mark.parametrize("path", ["", "k", "/%FF"])
+def test_a_host_makes_no_address_of_a_path_that_is_none(path: str) -> None:
+    with pytest.raises(InvalidURI):
+        parse_address("b.example.com", path, ("example.com",))
 
 
 def test_an_address_has_a_level() -> None:

@@ -66,8 +66,10 @@ def test_a_name_that_the_server_was_told_is_served() -> None:
     admission = Admission(frozenset({"S3.example.com"}))
 
     admission.check({"host": "s3.Example.com:9000"})
-    with pytest.raises(AccessDenied):
-        admission.check({"host": "other.example.com"})
+    admission.check({"host": "my.bucket.s3.example.com"})
+    for host in ("other.example.com", "example.com", "nots3.example.com", "s3.example.com.elsewhere.org"):
+        with pytest.raises(AccessDenied):
+            admission.check({"host": host})
 
 
 def test_every_host_is_served_when_a_person_said_so() -> None:

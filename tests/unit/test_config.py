@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from post3.auth.credentials import Key
-from post3.config import OPTIONS, VARIABLES, ConfigError, Endpoint, NewBucket, Settings, check_reach, parse_endpoint
+from post3.config import OPTIONS, VARIABLES, ConfigError, Endpoint, NewBucket, Settings, check_reach, parse_domains, parse_endpoint, parse_networks
 from post3.model.identity import ROOT
 
 ROOT_KEY = {"POST3_ACCESS_KEY": "ROOT", "POST3_SECRET_KEY": "open sesame"}
@@ -43,6 +44,10 @@ def test_every_flag_has_a_variable() -> None:
             "POST3_WORKERS": "4",
             "POST3_DURABILITY": "relaxed",
             "POST3_GC_GRACE": "30s",
+            "POST3_DOMAIN": "S3.Example.com, localhost",
+            "POST3_TLS_CERT": "/etc/tls/cert.pem",
+            "POST3_TLS_KEY": "/etc/tls/key.pem",
+            "POST3_TRUSTED_PROXY": "127.0.0.1,10.0.0.0/8, ::1",
             "POST3_ALLOW_ANONYMOUS": "1",
             "POST3_ALLOW_NETWORK_DISK": "true",
             "POST3_ACCESS_LOG": "yes",
@@ -63,6 +68,10 @@ def test_every_flag_has_a_variable() -> None:
         workers=4,
         durability="relaxed",
         gc_grace=timedelta(seconds=30),
+        domains=("s3.example.com", "localhost"),
+        tls_cert=Path("/etc/tls/cert.pem"),
+        tls_key=Path("/etc/tls/key.pem"),
+        trusted_proxies=tuple(map(ip_network, ("127.0.0.1/32", "10.0.0.0/8", "::1/128"))),
         allow_anonymous=True,
         allow_network_disk=True,
         access_log=True,
@@ -306,3 +315,46 @@ def test_a_file_that_cannot_be_read_is_told_by_its_name(tmp_path: Path, file: st
 def test_a_variable_and_its_file_contradict_each_other() -> None:
     with pytest.raises(ConfigError, match="POST3_SECRET_KEY and POST3_SECRET_KEY_FILE are both set"):
         Settings.load({}, {**ROOT_KEY, "POST3_SECRET_KEY_FILE": "/srv/secret"})
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_lists_may_be_empty(text: str) -> None:
+    assert parse_domains(text) == parse_networks(text) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "a,",
+            "a.example:9000",
+            "*.example",
+            "http://a.example",
+            "a..b",
+            "-a",
+            "a-",
+            ".a",
+            "10.0.0.1",
+            "::1",
+            "a b",
+            "ä",
+        ),
+        "a" * 64,
+        ".".join(["a" * 60] * 5),
+    ],
+)
+def test_what_is_no_domain_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"POST3_DOMAIN is .* s3\.example\.com"):
+        Settings.load({}, {"POST3_DOMAIN": text})
+
+
+@pytest.mark.parametrize("text", ["localhost", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.1,", "10.0.0.1:80", "unix:/run/s"])
+def test_what_is_no_network_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"POST3_TRUSTED_PROXY is .* 10\.0\.0\.0/8"):
+        Settings.load({}, {"POST3_TRUSTED_PROXY": text})
+
+
+def test_a_key_needs_its_certificate() -> None:
+    with pytest.raises(ConfigError, match="--tls-cert"):
+        Settings(tls_key=Path("key.pem")).check()
+    Settings(tls_cert=Path("both.pem")).check()
