@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from post3.auth.credentials import Key
-from post3.config import OPTIONS, VARIABLES, ConfigError, Endpoint, NewBucket, Settings, check_reach, parse_domains, parse_endpoint, parse_networks
+from post3.config import (
+    OPTIONS,
+    VARIABLES,
+    ConfigError,
+    Endpoint,
+    NewBucket,
+    Settings,
+    check_reach,
+    parse_domains,
+    parse_endpoint,
+    parse_networks,
+)
 from post3.model.identity import ROOT
 
 ROOT_KEY = {"POST3_ACCESS_KEY": "ROOT", "POST3_SECRET_KEY": "open sesame"}
