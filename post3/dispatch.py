@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from post3.auth.authentication import Proof
-from post3.errors import AccessDenied, InternalError, NoSuchBucket, S3Error, StaleBucket
+from post3.errors import AccessControlListNotSupported, AccessDenied, InternalError, NoSuchBucket, S3Error, StaleBucket
 from post3.model.bucket import Bucket
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import refuse_unsupported_headers
@@ -26,6 +26,8 @@ logger = logging.getLogger("post3")
 PATIENCE: Final = 5.0
 """Seconds of silence that a slow operation allows itself before it sends white space, and between two of those."""
 MAX_KEPT_BUCKETS: Final = 10_000
+BY_THE_BUCKET: Final = (NoSuchBucket, AccessDenied, AccessControlListNotSupported)
+"""Refusals that a bucket as it was some time ago may be wrong about."""
 MAX_TRIES: Final = 5
 """How often a request is handled again because its bucket changed under it."""
 
@@ -71,17 +73,17 @@ class Dispatcher:
             kept = self._buckets.get(name)
             bucket = await self._bucket(operation, name)
             call = Call(request, operation, proof, self._backend, self._gate, bucket)
-            call.authorise()
-            if bucket is not None:
-                check_expected_owner(request, bucket)
-            refuse_unsupported_headers(request.headers)
             try:
+                call.authorise()
+                if bucket is not None:
+                    check_expected_owner(request, bucket)
+                refuse_unsupported_headers(request.headers)
                 return check_decided(call, await operation.handler(call))
-            except (StaleBucket, NoSuchBucket) as error:
-                # What was kept is no longer so. But a bucket that was just loaded is there: it is another one that is
-                # not, such as a copy's source. And when the body is gone, nothing can be repeated.
+            except (StaleBucket, *BY_THE_BUCKET) as error:
+                # What was kept is no longer so, or no longer allows it. But of a bucket that was just loaded that is
+                # the last word, and when the body is gone, nothing can be repeated.
                 self._buckets.pop(name, None)
-                is_final = isinstance(error, NoSuchBucket) and bucket is not kept
+                is_final = isinstance(error, BY_THE_BUCKET) and bucket is not kept
                 if is_final or call.body_begun:
                     raise
                 logger.debug("%s met an older bucket: %s", operation.name, error)
