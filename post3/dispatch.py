@@ -10,7 +10,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from post3.auth.authentication import Proof
-from post3.errors import AccessControlListNotSupported, AccessDenied, InternalError, NoSuchBucket, S3Error, StaleBucket
+from post3.errors import (
+    AccessControlListNotSupported,
+    AccessDenied,
+    InternalError,
+    NoSuchBucket,
+    OperationNotImplemented,
+    S3Error,
+    StaleBucket,
+)
 from post3.model.bucket import Bucket
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import refuse_unsupported_headers
@@ -26,7 +34,7 @@ logger = logging.getLogger("post3")
 PATIENCE: Final = 5.0
 """Seconds of silence that a slow operation allows itself before it sends white space, and between two of those."""
 MAX_KEPT_BUCKETS: Final = 10_000
-BY_THE_BUCKET: Final = (NoSuchBucket, AccessDenied, AccessControlListNotSupported)
+BY_THE_BUCKET: Final = (NoSuchBucket, AccessDenied, AccessControlListNotSupported, OperationNotImplemented)
 """Refusals that a bucket as it was some time ago may be wrong about."""
 MAX_TRIES: Final = 5
 """How often a request is handled again because its bucket changed under it."""
@@ -83,7 +91,8 @@ class Dispatcher:
                 # What was kept is no longer so, or no longer allows it. But of a bucket that was just loaded that is
                 # the last word, and when the body is gone, nothing can be repeated.
                 self._buckets.pop(name, None)
-                is_final = isinstance(error, BY_THE_BUCKET) and bucket is not kept
+                was_kept = bucket is not None and bucket is kept
+                is_final = isinstance(error, BY_THE_BUCKET) and not was_kept
                 if is_final or call.body_begun:
                     raise
                 logger.debug("%s met an older bucket: %s", operation.name, error)

@@ -331,7 +331,7 @@ async def list_parts(call: Call) -> Response:
     upload = await open_upload(call)
     parts = await call.backend.list_parts(call.bucket, upload, after=after, limit=limit + 1)
     page, truncated = parts[:limit], len(parts) > limit > 0
-    owner = owner_of(call, upload.owner)
+    owner, _ = completed_access(call.bucket, upload)
     return document(
         "ListPartsResult",
         {
@@ -343,8 +343,8 @@ async def list_parts(call: Call) -> Response:
             "MaxParts": limit,
             "IsTruncated": truncated,
             "Part": [_told_part(upload, part) for part in page],
-            "Initiator": owner,
-            "Owner": owner,
+            "Initiator": owner_of(call, upload.owner),
+            "Owner": owner_of(call, owner),
             "StorageClass": upload.storage_class,
             "ChecksumAlgorithm": upload.checksum_algorithm.upper() or None,
             "ChecksumType": upload.checksum_type or None,

@@ -99,6 +99,10 @@ def test_the_help_tells_every_flag_with_its_variable_and_default(tmp_path: Path)
         ("--host", "POST3_HOST", "127.0.0.1:9000"),
         ("--workers", "POST3_WORKERS", "1"),
         ("--gc-grace", "POST3_GC_GRACE", "1h"),
+        ("--domain", "POST3_DOMAIN", "none"),
+        ("--tls-cert", "POST3_TLS_CERT", "none: HTTP"),
+        ("--tls-key", "POST3_TLS_KEY", "in the file of --tls-cert"),
+        ("--trusted-proxy", "POST3_TRUSTED_PROXY", "none"),
         ("--allow-anonymous", "POST3_ALLOW_ANONYMOUS", "no"),
     ):
         assert flag in told
