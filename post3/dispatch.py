@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from post3.auth.authentication import Proof
-from post3.errors import AccessDenied, InternalError, NoSuchBucket, S3Error, StaleBucket
+from post3.errors import AccessControlListNotSupported, AccessDenied, InternalError, NoSuchBucket, S3Error, StaleBucket
 from post3.model.bucket import Bucket
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import refuse_unsupported_headers
@@ -28,6 +28,8 @@ PATIENCE: Final = 5.0
 MAX_KEPT_BUCKETS: Final = 10_000
 MAX_TRIES: Final = 5
 """How often a request is handled again because its bucket changed under it."""
+OF_RIGHTS: Final = (AccessDenied, AccessControlListNotSupported)
+"""Refusals that are the bucket's to make: by its policy, its lists, its ownership and its block of public access."""
 
 
 class Dispatcher:
@@ -71,18 +73,15 @@ class Dispatcher:
             kept = self._buckets.get(name)
             bucket = await self._bucket(operation, name)
             call = Call(request, operation, proof, self._backend, self._gate, bucket)
-            call.authorise()
-            if bucket is not None:
-                check_expected_owner(request, bucket)
-            refuse_unsupported_headers(request.headers)
             try:
-                return check_decided(call, await operation.handler(call))
-            except (StaleBucket, NoSuchBucket) as error:
-                # What was kept is no longer so. But a bucket that was just loaded is there: it is another one that is
-                # not, such as a copy's source. And when the body is gone, nothing can be repeated.
+                return await _handle(call)
+            except (StaleBucket, NoSuchBucket, *OF_RIGHTS) as error:
+                # What was kept is no longer so, or perhaps no longer: whoever is refused may just have been let in. But
+                # a bucket that was just loaded is there, and says what it says: it is another one that is not, such as
+                # a copy's source. And when the body is gone, nothing can be repeated.
                 self._buckets.pop(name, None)
-                is_final = isinstance(error, NoSuchBucket) and bucket is not kept
-                if is_final or call.body_begun:
+                is_fresh = bucket is not kept or (bucket is None and not isinstance(error, NoSuchBucket))
+                if call.body_begun or (is_fresh and not isinstance(error, StaleBucket)):
                     raise
                 logger.debug("%s met an older bucket: %s", operation.name, error)
         raise StaleBucket(BucketName=name)
@@ -146,6 +145,15 @@ class Dispatcher:
     def _internal(request: Request, error: Exception) -> S3Error:
         logger.error("request %s (%s %s) failed", request.id, request.method, request.path, exc_info=error)
         return InternalError()
+
+
+async def _handle(call: Call) -> Response:
+    """The answer of the call's operation, once that is allowed."""
+    call.authorise()
+    if call.loaded is not None:
+        check_expected_owner(call.request, call.loaded)
+    refuse_unsupported_headers(call.headers)
+    return check_decided(call, await call.operation.handler(call))
 
 
 class _Watched:

@@ -7,6 +7,8 @@ is decided when its version is known, by `check_version`; all else by `check`, w
 - An ACL that was never set grants its owner everything. One that was set grants what it says: an owner who is not named
   in it may still read and write the ACL itself, and change the bucket, but not what ACLs grant.
 - An administrator may do everything, whatever any policy says: whoever holds the root keys can always mend it.
+- Whoever is granted WRITE may hide a key behind a delete marker, but never deletes a version for good: only the
+  bucket's owner does, and whom a policy allows it.
 - A bucket's owner may always read, write and delete its policy, so that nobody locks themselves out.
 - Whoever may not list a bucket is not told that a key is absent.
 
@@ -34,6 +36,10 @@ Context: TypeAlias = Mapping[str, Sequence[str]]
 _OF_POLICY: Final = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 _ALWAYS_THE_OWNERS: Final[frozenset[Permission | None]] = frozenset({None, "READ_ACP", "WRITE_ACP"})
 """What an owner may do without being named in the ACL."""
+
+_NEVER_GRANTED: Final = frozenset({"s3:DeleteObjectVersion"})
+"""What the WRITE of a bucket's ACL gives to its owner alone.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#acl-access-policy-permission-mapping"""
 
 
 class Basis(Enum):
@@ -88,9 +94,11 @@ class Rights:
             return Basis.OWNER
         if verdict is Verdict.ALLOW:
             return Basis.POLICY
-        if permission is not None and self._grants(acl, permission):
-            return Basis.OWNER if self._owns_bucket else Basis.GRANT
-        return None
+        if permission is None or not self._grants(acl, permission):
+            return None
+        if self._owns_bucket:
+            return Basis.OWNER
+        return None if action in _NEVER_GRANTED else Basis.GRANT
 
     def _may_touch(self, action: str, permission: Permission, version: ObjectVersion) -> bool:
         if self._identity.is_admin:
