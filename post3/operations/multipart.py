@@ -36,7 +36,7 @@ from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.tree import Tree, each, text
 from post3.model.upload import Upload, upload_id_at
-from post3.operations.granting import completed_access, object_access, owner_of
+from post3.operations.granting import completed_access, object_access, parties
 from post3.operations.objects import (
     checksum_elements,
     part_number,
@@ -83,14 +83,17 @@ async def create_multipart_upload(call: Call) -> Response:
         upload_id=upload_id_at(int(call.now.timestamp() * 1_000_000), secrets.token_hex(8)),
         initiated=call.now,
         owner=call.identity.id,
-        acl=object_access(call, call.bucket)[1],
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
         checksum_algorithm=algorithm,
         checksum_type=check_type(algorithm, wanted_type) if algorithm else "",
     )
-    await call.commit(lambda bucket: call.backend.create_upload(bucket, upload))
+
+    async def create(bucket: Bucket) -> Upload:
+        return await call.backend.create_upload(bucket, replace(upload, acl=object_access(call, bucket)[1]))
+
+    await call.commit(create)
     told = {}
     if algorithm:
         told = {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": upload.checksum_type}
@@ -331,7 +334,6 @@ async def list_parts(call: Call) -> Response:
     upload = await open_upload(call)
     parts = await call.backend.list_parts(call.bucket, upload, after=after, limit=limit + 1)
     page, truncated = parts[:limit], len(parts) > limit > 0
-    owner = owner_of(call, upload.owner)
     return document(
         "ListPartsResult",
         {
@@ -343,8 +345,7 @@ async def list_parts(call: Call) -> Response:
             "MaxParts": limit,
             "IsTruncated": truncated,
             "Part": [_told_part(upload, part) for part in page],
-            "Initiator": owner,
-            "Owner": owner,
+            **parties(call, upload),
             "StorageClass": upload.storage_class,
             "ChecksumAlgorithm": upload.checksum_algorithm.upper() or None,
             "ChecksumType": upload.checksum_type or None,

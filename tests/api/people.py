@@ -58,17 +58,14 @@ def users_document(*people: Person) -> str:
 
 def client_of(server: Server, person: Person | None, **config: Any) -> S3Client:
     """A boto3 client that tries everything once; unsigned without a person."""
-    options = {"s3": {"addressing_style": "path"}, "retries": {"total_max_attempts": 1}, "read_timeout": 30, **config}
+    options: dict[str, Any] = {"s3": {"addressing_style": "path"}, "retries": {"total_max_attempts": 1}}
+    keys: dict[str, Any] = {}
     if person is None:
         options["signature_version"] = UNSIGNED
-    return boto3.client(
-        "s3",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id=person and person.access_key,
-        aws_secret_access_key=person and person.secret_key,
-        config=Config(**options),
-    )
+    else:
+        keys = {"aws_access_key_id": person.access_key, "aws_secret_access_key": person.secret_key}
+    settings = Config(**{**options, "read_timeout": 30, **config})
+    return boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", config=settings, **keys)
 
 
 def ask_as(

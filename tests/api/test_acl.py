@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -42,7 +42,7 @@ def test_strangers_get_nothing_of_a_bucket(main: S3Client, alt: S3Client, anyone
     bucket = new_bucket(main)
     main.put_object(Bucket=bucket, Key="key", Body=b"data")
     upload = begin(main, bucket, "up")
-    at = {"Bucket": bucket}
+    at: Any = {"Bucket": bucket}
     for other in (alt, anyone):
         denied: list[tuple[Callable[..., Any], dict[str, Any]]] = [
             (other.list_objects, {}),
@@ -111,7 +111,7 @@ def test_strangers_cannot_copy_from_a_bucket_into_their_own(main: S3Client, alt:
     main.put_object(Bucket=source, Key="key", Body=b"data")
     upload = begin(alt, target, "up")
     for key in ("key", "absent"):
-        named = {"Bucket": source, "Key": key}
+        named: Any = {"Bucket": source, "Key": key}
         assert refusal(alt.copy_object, Bucket=target, Key="copy", CopySource=named) == DENIED
         copied = refusal(alt.upload_part_copy, Bucket=target, Key="up", UploadId=upload, PartNumber=1, CopySource=named)
         assert copied == DENIED
@@ -215,7 +215,7 @@ def test_canned_lists_of_objects(main: S3Client, alt: S3Client, canned: Any, gra
 
 def test_a_copy_has_no_list_of_its_source(main: S3Client, anyone: S3Client, bucket_of_main: str) -> None:
     main.put_object(Bucket=bucket_of_main, Key="key", Body=b"data", ACL="public-read")
-    named = {"Bucket": bucket_of_main, "Key": "key"}
+    named: Any = {"Bucket": bucket_of_main, "Key": "key"}
     main.copy_object(Bucket=bucket_of_main, Key="copy", CopySource=named)
     main.copy_object(Bucket=bucket_of_main, Key="key", CopySource=named, MetadataDirective="REPLACE")
     for key in ("copy", "key"):
@@ -223,7 +223,7 @@ def test_a_copy_has_no_list_of_its_source(main: S3Client, anyone: S3Client, buck
         assert not may(anyone.get_object, Bucket=bucket_of_main, Key=key)
 
 
-HEADERS: Final = {
+HEADERS: Final[Any] = {
     "GrantRead": f'id="{ALT.id}", id="{THIRD.id}"',
     "GrantReadACP": f'emailAddress="{ALT.email.upper()}"',
     "GrantWriteACP": f"uri={AUTHENTICATED}",
@@ -248,7 +248,7 @@ def test_lists_by_header(main: S3Client, alt: S3Client, bucket_of_main: str) -> 
     main.put_object(Bucket=bucket_of_main, Key="later")
     main.put_object_acl(Bucket=bucket_of_main, Key="later", **HEADERS)
     put_in_parts(main, bucket_of_main, "parts", b"part", **HEADERS)
-    source = {"Bucket": created, "Key": "source"}
+    source: Any = {"Bucket": created, "Key": "source"}
     alt.put_object(**source, GrantRead=f"id={MAIN.id}")
     main.copy_object(Bucket=bucket_of_main, Key="copy", CopySource=source, **HEADERS)
     for key in ("put", "later", "parts", "copy"):
@@ -351,7 +351,7 @@ OF_OBJECTS: Final = {
     "WRITE_ACP": {"write list"},
     "FULL_CONTROL": {"read", "read list", "write list"},
 }
-GRANTED: Final = {"alt": ALT, "authenticated": AUTHENTICATED, "all": ALL_USERS}
+GRANTED: Final[Mapping[str, str | Person]] = {"alt": ALT, "authenticated": AUTHENTICATED, "all": ALL_USERS}
 MEMBERS: Final = {"alt": {"alt"}, "authenticated": {"alt", "third"}, "all": {"alt", "third", "anyone"}}
 
 
@@ -416,7 +416,8 @@ def test_what_a_grant_on_an_object_lets_do(
 
 
 def test_whoever_may_read_may_copy(main: S3Client, alt: S3Client, bucket_of_main: str) -> None:
-    own, named = new_bucket(alt), {"Bucket": bucket_of_main, "Key": "key"}
+    own = new_bucket(alt)
+    named: Any = {"Bucket": bucket_of_main, "Key": "key"}
     main.put_object(Bucket=bucket_of_main, Key="key", Body=PART, GrantRead=f"id={ALT.id}")
     alt.copy_object(Bucket=own, Key="copy", CopySource=named)
     upload = begin(alt, own, "parts")
@@ -593,7 +594,7 @@ def test_the_expected_owner_is_held(main: S3Client, alt: S3Client) -> None:
     bucket = new_bucket(main, ACL="public-read-write")
     alt.put_object(Bucket=bucket, Key="key", ExpectedBucketOwner=MAIN.id)
     assert not may(alt.put_object, Bucket=bucket, Key="key", ExpectedBucketOwner=ALT.id)
-    source = {"Bucket": bucket, "Key": "key"}
+    source: Any = {"Bucket": bucket, "Key": "key"}
     own = new_bucket(alt)
     alt.copy_object(Bucket=own, Key="key", CopySource=source, ExpectedSourceBucketOwner=MAIN.id)
     assert not may(alt.copy_object, Bucket=own, Key="key", CopySource=source, ExpectedSourceBucketOwner=ALT.id)
