@@ -118,7 +118,9 @@ class Call:
     # Rights
 
     def rights_in(self, bucket: Bucket) -> Rights:
-        """What whoever asks may do with a bucket."""
+        """What whoever asks may do with a bucket. Raises AccessDenied for one that they have no business with."""
+        if self.proof.only_bucket not in ("", bucket.name):
+            raise AccessDenied(f"A web page from elsewhere may use the bucket {self.proof.only_bucket} alone.")
         return Rights(self.identity, bucket, lambda: policy_context(self.request, self.proof))
 
     def authorise(self) -> None:
