@@ -12,6 +12,7 @@ import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.model import Shape
 from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
 from defusedxml.ElementTree import fromstring
 
 from post3.dispatch import Dispatcher
@@ -207,6 +208,23 @@ async def test_the_headers_of_an_object_are_those_of_the_model(store: Store) -> 
         assert (parsed["StorageClass"], parsed["WebsiteRedirectLocation"]) == ("STANDARD_IA", "/elsewhere")
         assert parsed["Metadata"] == {"colour": "blue"}
         assert parsed["ContentLength"] == 1
+
+
+async def test_rules_of_origins_are_answered_in_elements_of_the_model_as_they_were_put(store: Store) -> None:
+    rule = {
+        "ID": "one",
+        "AllowedMethods": ["GET", "PUT"],
+        "AllowedOrigins": ["https://*.example", "null"],
+        "AllowedHeaders": ["*"],
+        "ExposeHeaders": ["ETag"],
+        "MaxAgeSeconds": 60,
+    }
+    params = {"Bucket": "bucket", "CORSConfiguration": {"CORSRules": [rule, {**rule, "ID": "two"}]}}
+    written = create_serializer("rest-xml").serialize_to_request(params, SERVICE.operation_model("PutBucketCors"))
+    status, _, body = await store.ask("PUT", "/bucket", "cors", body=written["body"])
+    assert (status, body) == (200, b"")
+    parsed = judge("GetBucketCors", *await store.ask("GET", "/bucket", "cors"))
+    assert parsed["CORSRules"] == params["CORSConfiguration"]["CORSRules"]  # type: ignore[index]  # a mere dict
 
 
 async def test_an_error_is_one_that_botocore_can_read(store: Store) -> None:
