@@ -85,7 +85,7 @@ class Dispatcher:
                 call.authorise()
                 if bucket is not None:
                     check_expected_owner(request, bucket)
-                refuse_unsupported_headers(request.headers)
+                refuse_unsupported_headers(request.headers, operation)
                 return check_decided(call, await operation.handler(call))
             except (StaleBucket, *BY_THE_BUCKET) as error:
                 # What was kept is no longer so, or no longer allows it. But of a bucket that was just loaded that is

@@ -50,6 +50,10 @@ class BadDigest(S3Error):
     """The Content-MD5 or checksum value that you specified did not match what the server received."""
 
 
+class BadRequest(S3Error):
+    """Bad Request"""
+
+
 class BucketAlreadyExists(S3Error, status=409):
     """The requested bucket name is not available. Select a different name and try again."""
 
@@ -147,6 +151,10 @@ class InvalidStorageClass(S3Error):
     """The storage class you specified is not valid"""
 
 
+class InvalidTag(S3Error):
+    """The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."""
+
+
 class InvalidToken(S3Error):
     """The provided token is malformed or otherwise not valid."""
 
@@ -221,6 +229,10 @@ class NoSuchPublicAccessBlockConfiguration(S3Error, status=404):
 
 class NoSuchRecord(S3Error, status=404):
     """The specified record does not exist."""
+
+
+class NoSuchTagSet(S3Error, status=404):
+    """The TagSet does not exist"""
 
 
 class NoSuchUpload(S3Error, status=404):

@@ -27,6 +27,7 @@ from post3.model.grants import Grants, Permission, permits
 from post3.model.identity import ANONYMOUS, Identity
 from post3.model.object import ObjectVersion
 from post3.model.policy import Policy, Question, Verdict, evaluate, is_public, parse_policy
+from post3.model.policy_patterns import fold_key
 
 Context: TypeAlias = Mapping[str, Sequence[str]]
 """A request as the conditions of policies see it: lower-case condition keys to values."""
@@ -34,6 +35,7 @@ Context: TypeAlias = Mapping[str, Sequence[str]]
 _OF_POLICY: Final = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 _ALWAYS_THE_OWNERS: Final[frozenset[Permission | None]] = frozenset({None, "READ_ACP", "WRITE_ACP"})
 """What an owner may do without being named in the ACL."""
+_EXISTING_TAG: Final = fold_key("s3:ExistingObjectTag/")
 
 
 class Basis(Enum):
@@ -60,10 +62,24 @@ class Rights:
             raise AccessDenied
         return basis
 
-    def check_version(self, action: str, permission: Permission, version: ObjectVersion) -> None:
-        """Raise AccessDenied unless the action on this version is allowed."""
-        if not self._may_touch(action, permission, version):
+    def check_version(self, action: str, permission: Permission | None, version: ObjectVersion) -> None:
+        """Raise AccessDenied unless the action on this version is allowed; no ACL grants what has no permission."""
+        if not self.allows_version(action, permission, version):
             raise AccessDenied
+
+    def allows_version(self, action: str, permission: Permission | None, version: ObjectVersion) -> bool:
+        """Whether the action on this version is allowed."""
+        if self._identity.is_admin:
+            return True
+        verdict = self._verdict(action, version.key, version=version)
+        if verdict is not Verdict.NONE:
+            return verdict is Verdict.ALLOW
+        if self._ignores_acls:
+            return self._owns_bucket
+        owns = self._identity.id == version.owner != ANONYMOUS.id
+        if owns and (version.acl is None or permission in _ALWAYS_THE_OWNERS):
+            return True
+        return permission is not None and self._grants(version.acl, permission)
 
     def hide(self, error: S3Error, key: str) -> S3Error:
         """The error for an object that is not there: AccessDenied for whoever may not list the bucket.
@@ -91,19 +107,6 @@ class Rights:
         if permission is not None and self._grants(acl, permission):
             return Basis.OWNER if self._owns_bucket else Basis.GRANT
         return None
-
-    def _may_touch(self, action: str, permission: Permission, version: ObjectVersion) -> bool:
-        if self._identity.is_admin:
-            return True
-        verdict = self._verdict(action, version.key, version=version)
-        if verdict is not Verdict.NONE:
-            return verdict is Verdict.ALLOW
-        if self._ignores_acls:
-            return self._owns_bucket
-        owns = self._identity.id == version.owner != ANONYMOUS.id
-        if owns and (version.acl is None or permission in _ALWAYS_THE_OWNERS):
-            return True
-        return self._grants(version.acl, permission)
 
     def _grants(self, acl: Grants | None, permission: Permission) -> bool:
         if acl is None or self._ignores_acls:
@@ -133,6 +136,8 @@ class Rights:
         if policy is None:
             return Verdict.NONE
         context = self._context if prefix is None else {**self._context, "s3:prefix": (prefix,)}
+        if version is not None and policy.mentions(_EXISTING_TAG):
+            context = {**context, **_existing_tags(version)}
         resource = f"{self._bucket.name}/{key}" if key else self._bucket.name
         principal = None if self._identity == ANONYMOUS else self._identity.id
         verdict = evaluate(policy, Question(principal, action, resource, context))
@@ -142,6 +147,14 @@ class Rights:
 
     def _is_restricted(self, policy: Policy) -> bool:
         return public_access.of_bucket(self._bucket).restrict_public_buckets and is_public(policy)
+
+
+def _existing_tags(version: ObjectVersion) -> Context:
+    """The tags as conditions see them. Puts and deletes are decided without: AWS knows the key for neither.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/tagging-and-policies.html
+    """
+    return {_EXISTING_TAG + key: (value,) for key, value in version.tags.items()}
 
 
 @lru_cache(maxsize=1024)

@@ -36,7 +36,7 @@ from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.tree import Tree, each, text
 from post3.model.upload import Upload, upload_id_at
-from post3.operations.granting import completed_access, object_access, owner_of
+from post3.operations.granting import check_tags, completed_access, object_access, owner_of
 from post3.operations.objects import (
     checksum_elements,
     part_number,
@@ -49,6 +49,7 @@ from post3.s3.headers import (
     checksum_headers,
     checksum_values,
     quoted,
+    requested_tags,
     storage_class,
     stored_headers,
     user_metadata,
@@ -87,10 +88,16 @@ async def create_multipart_upload(call: Call) -> Response:
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
+        tags=requested_tags(headers),
         checksum_algorithm=algorithm,
         checksum_type=check_type(algorithm, wanted_type) if algorithm else "",
     )
-    await call.commit(lambda bucket: call.backend.create_upload(bucket, upload))
+
+    async def create(bucket: Bucket) -> Upload:
+        check_tags(call, bucket, upload.tags)
+        return await call.backend.create_upload(bucket, upload)
+
+    await call.commit(create)
     told = {}
     if algorithm:
         told = {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": upload.checksum_type}
@@ -262,6 +269,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         checksum_type=checksum_type,
         headers=upload.headers,
         metadata=upload.metadata,
+        tags=upload.tags,
     )
     _check_promises(call, upload, version)
 
