@@ -22,6 +22,7 @@ from post3.errors import (
 from post3.model.bucket import Bucket
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import refuse_unsupported_headers
+from post3.s3.body import may_be_large
 from post3.s3.call import Call
 from post3.s3.gate import Gate
 from post3.s3.message import Request, Response, error_response
@@ -78,38 +79,50 @@ class Dispatcher:
     async def _call(self, request: Request, operation: Operation, proof: Proof) -> Response:
         name = request.address.bucket
         for _ in range(MAX_TRIES):
-            kept = self._buckets.get(name)
-            bucket = await self._bucket(operation, name)
+            kept = self._kept(request, operation)
+            bucket = kept or await self._load(operation, name)
             call = Call(request, operation, proof, self._backend, self._gate, bucket)
             try:
                 call.authorise()
-                if bucket is not None:
-                    check_expected_owner(request, bucket)
                 refuse_unsupported_headers(request.headers, operation)
                 return check_decided(call, await operation.handler(call))
             except (StaleBucket, *BY_THE_BUCKET) as error:
                 # What was kept is no longer so, or no longer allows it. But of a bucket that was just loaded that is
                 # the last word, and when the body is gone, nothing can be repeated.
                 self._buckets.pop(name, None)
-                was_kept = bucket is not None and bucket is kept
-                is_final = isinstance(error, BY_THE_BUCKET) and not was_kept
+                is_final = isinstance(error, BY_THE_BUCKET) and kept is None
                 if is_final or call.body_begun:
                     raise
                 logger.debug("%s met an older bucket: %s", operation.name, error)
+            finally:
+                if operation.changes_bucket:
+                    self._buckets.pop(name, None)
+                elif call.loaded is not None and call.loaded is not bucket:
+                    self._keep(call.loaded)
         raise StaleBucket(BucketName=name)
 
-    async def _bucket(self, operation: Operation, name: str) -> Bucket | None:
-        """The bucket; operations on objects may use the one kept, as each of their statements checks it."""
+    def _kept(self, request: Request, operation: Operation) -> Bucket | None:
+        """The bucket as it was met before, for operations on objects: each of their statements checks it.
+
+        Not where a large body comes. Its blocks are written into the bucket, so what has become of the bucket must be
+        known before: such a body can neither be asked for again nor be moved.
+        """
+        if operation.level != "object" or may_be_large(request):
+            return None
+        return self._buckets.get(request.address.bucket)
+
+    async def _load(self, operation: Operation, name: str) -> Bucket | None:
+        """The bucket as it is now, to be kept."""
         if not operation.loads_bucket:
             return None
-        kept = self._buckets.get(name) if operation.level == "object" else None
-        if kept is not None:
-            return kept
         bucket = await self._backend.get_bucket(name)
+        self._keep(bucket)
+        return bucket
+
+    def _keep(self, bucket: Bucket) -> None:
         if len(self._buckets) >= MAX_KEPT_BUCKETS:
             self._buckets.clear()
-        self._buckets[name] = bucket
-        return bucket
+        self._buckets[bucket.name] = bucket
 
     async def _patiently(self, request: Request, operation: Operation, proof: Proof) -> Response:
         """The answer itself when it is soon there; else 200 at once, white space, and then the answer or the error.
@@ -183,13 +196,3 @@ def check_decided(call: Call, response: Response) -> Response:
     if call.operation.needs.level == "object" and not call.saw_version:
         raise RuntimeError(f"{call.operation.name} did not ask for the right to its object")
     return response
-
-
-def check_expected_owner(request: Request, bucket: Bucket) -> None:
-    """Refuse a bucket that is not whose the client thinks it is.
-
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
-    """
-    expected = request.headers.get("x-amz-expected-bucket-owner")
-    if expected is not None and expected != bucket.owner:
-        raise AccessDenied

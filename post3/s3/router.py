@@ -80,6 +80,11 @@ class Operation:
     asks_in_form: bool = False
     """Whether who asks is told by the form in the body, and the handler looks for itself."""
 
+    @property
+    def changes_bucket(self) -> bool:
+        """Whether the bucket is not what it was once this is done."""
+        return self.level == "bucket" and self.method in ("PUT", "DELETE")
+
 
 OPERATIONS: Final[dict[str, Operation]] = {}
 """All that are declared, by name; filled by importing post3.operations."""
