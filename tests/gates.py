@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 from post3.auth.access import Admission
@@ -20,7 +20,7 @@ def open_gate() -> Gate:
 
 
 class NamedGate(Gate):
-    """Takes the header, or the field of a form, x-asks for the id of who asks; whoever sends none is anonymous."""
+    """Takes the header x-asks for the id of who asks; whoever sends none is anonymous."""
 
     def __init__(self, identities: Iterable[Identity]) -> None:
         credentials = StaticCredentials(identities=identities)
@@ -30,8 +30,3 @@ class NamedGate(Gate):
         """Whoever the header says."""
         identity = self.directory.by_id(request.headers.get("x-asks", ""))
         return Proof(identity or ANONYMOUS, kind="header" if identity else "")
-
-    def identify_form(self, fields: Mapping[str, str], now: datetime) -> Proof:
-        """Whoever the field x-asks says."""
-        identity = self.directory.by_id(fields.get("x-asks", ""))
-        return Proof(identity or ANONYMOUS, kind="form" if identity else "")

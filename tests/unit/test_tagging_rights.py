@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
 from defusedxml.ElementTree import fromstring
 
+from post3.auth.authentication import Proof
 from post3.dispatch import Dispatcher
-from post3.model.identity import Identity
+from post3.model.identity import ANONYMOUS, Identity
 from post3.model.tagging import object_tags, to_document
 from post3.s3.xml import parse, render
 from post3.storage.memory import MemoryBackend
@@ -25,11 +27,20 @@ TAGGED: Final = {"x-amz-tagging": "security=public"}
 TAG_OPERATIONS: Final = ("GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging")
 
 
+class FormGate(NamedGate):
+    """Takes the field x-asks of a form for the id of who asks, too."""
+
+    def identify_form(self, fields: Mapping[str, str], now: datetime) -> Proof:
+        """Whoever the field says."""
+        identity = self.directory.by_id(fields.get("x-asks", ""))
+        return Proof(identity or ANONYMOUS, kind="form" if identity else "")
+
+
 class Server:
     """A dispatcher whose requests say who asks."""
 
     def __init__(self, backend: MemoryBackend) -> None:
-        self._dispatcher = Dispatcher(backend, NamedGate(USERS))
+        self._dispatcher = Dispatcher(backend, FormGate(USERS))
 
     async def ask(
         self, asks: str, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None
