@@ -13,7 +13,7 @@ from post3.model.listing import CommonPrefix, ListQuery, Page
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.model.tree import Tree
 from post3.model.upload import Upload
-from post3.operations.granting import completed_access, owner_of
+from post3.operations.granting import owner_of, parties
 from post3.operations.tokens import next_token, parse_token
 from post3.s3.call import Call
 from post3.s3.headers import quoted
@@ -244,12 +244,10 @@ async def list_multipart_uploads(call: Call) -> Response:
 
 
 def _upload(call: Call, upload: Upload, encode: Encode) -> Tree:
-    owner, _ = completed_access(call.bucket, upload)
     return {
         "Key": encode(upload.key),
         "UploadId": upload.upload_id,
-        "Initiator": owner_of(call, upload.owner),
-        "Owner": owner_of(call, owner),
+        **parties(call, upload),
         "StorageClass": upload.storage_class,
         "Initiated": upload.initiated,
         "ChecksumAlgorithm": upload.checksum_algorithm.upper() or None,

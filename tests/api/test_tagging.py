@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from tests.api.asking import PART, ask, begin, complete, content, lacks, put_in_parts, refusal, send, set_versioning
-from tests.api.conftest import FLAGS, new_bucket
-from tests.api.test_users import client
+from tests.api.conftest import new_bucket
+from tests.api.people import ALT
 from tests.conftest import KIB, MIB, some_bytes
 from tests.forms import BOUNDARY, encode_form
-from tests.servers import Server, post3_serve
+from tests.servers import Server
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+DENIED: Final = (403, "AccessDenied")
 SIZES: Final = (0, 100, 100 * KIB, 3 * MIB)
 """Bytes: of none, of a body that stands beside its version, of one block, of several."""
 
@@ -339,55 +337,59 @@ def test_a_bucket_s_tags_are_not_its_objects(s3: S3Client, s3_bucket: str) -> No
 
 # Where there are users
 
-KEYS: Final = {"alice": "alices-secret-key-0123456789", "bob": "bobs-secret-key-0123456789"}
 
-
-@pytest.fixture(scope="module")
-def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, S3Client]]:
-    """A client of each user of a server."""
-    folder: Path = tmp_path_factory.mktemp("users")
-    known = [
-        {"id": name, "keys": [{"access_key": f"{name}-access-key", "secret_key": secret}]}
-        for name, secret in KEYS.items()
-    ]
-    (folder / "users.json").write_text(json.dumps({"users": known}))
-    with post3_serve(*FLAGS["filesystem"], "--users", "users.json", cwd=folder) as running:
-        alice, bob = (client(running, f"{name}-access-key", secret) for name, secret in KEYS.items())
-        with closing(alice), closing(bob):
-            yield {"alice": alice, "bob": bob}
-
-
-def test_a_policy_opens_what_has_a_tag_and_no_more(users: dict[str, S3Client]) -> None:
-    alice, bob = users["alice"], users["bob"]
-    bucket = new_bucket(alice)
-    condition = {"StringEquals": {"s3:ExistingObjectTag/security": "public"}}
+def test_a_policy_opens_what_has_a_tag_and_no_more(main: S3Client, alt: S3Client, bucket_of_main: str) -> None:
     statement = {
         "Effect": "Allow",
-        "Principal": {"AWS": "arn:aws:iam:::user/bob"},
+        "Principal": {"AWS": f"arn:aws:iam:::user/{ALT.id}"},
         "Action": "s3:GetObject",
-        "Resource": f"arn:aws:s3:::{bucket}/*",
-        "Condition": condition,
+        "Resource": f"arn:aws:s3:::{bucket_of_main}/*",
+        "Condition": {"StringEquals": {"s3:ExistingObjectTag/security": "public"}},
     }
-    alice.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-    alice.put_object(Bucket=bucket, Key="key", Body=b"data")
-    assert refusal(bob.get_object, Bucket=bucket, Key="key") == (403, "AccessDenied")
-    assert refusal(bob.put_object_tagging, Bucket=bucket, Key="key", Tagging=tag_set(security="public")) == (
-        403,
-        "AccessDenied",
-    )
-    alice.put_object_tagging(Bucket=bucket, Key="key", Tagging=tag_set(security="public"))
-    got = bob.get_object(Bucket=bucket, Key="key")
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    main.put_bucket_policy(Bucket=bucket_of_main, Policy=policy)
+    at: Any = {"Bucket": bucket_of_main, "Key": "key"}
+    main.put_object(**at, Body=b"data")
+    assert refusal(alt.get_object, **at) == DENIED
+    assert refusal(alt.put_object_tagging, **at, Tagging=tag_set(security="public")) == DENIED
+    main.put_object_tagging(**at, Tagging=tag_set(security="public"))
+    got = alt.get_object(**at)
     assert (got["Body"].read(), lacks(got, "TagCount")) == (b"data", True)
-    assert refusal(bob.get_object_tagging, Bucket=bucket, Key="key") == (403, "AccessDenied")
-    alice.delete_object_tagging(Bucket=bucket, Key="key")
-    assert refusal(bob.get_object, Bucket=bucket, Key="key") == (403, "AccessDenied")
+    assert refusal(alt.get_object_tagging, **at) == DENIED
+    main.delete_object_tagging(**at)
+    assert refusal(alt.get_object, **at) == DENIED
 
 
-def test_signed_requests_carry_tags(users: dict[str, S3Client]) -> None:
-    alice = users["alice"]
-    bucket = new_bucket(alice)
-    alice.put_object(Bucket=bucket, Key="key", Body=b"data", Tagging="a%20b=c+d&e")
-    assert tags_of(alice, bucket, "key") == [("a b", "c d"), ("e", "")]
-    assert alice.head_object(Bucket=bucket, Key="key")["TagCount"] == 2
-    alice.put_bucket_tagging(Bucket=bucket, Tagging=tag_set(a="1"))
-    assert alice.get_bucket_tagging(Bucket=bucket)["TagSet"] == [{"Key": "a", "Value": "1"}]
+def test_strangers_get_nothing_of_tags(main: S3Client, alt: S3Client, anyone: S3Client, bucket_of_main: str) -> None:
+    main.put_object(Bucket=bucket_of_main, Key="key", Body=b"data", ACL="public-read", Tagging="n=1")
+    main.put_bucket_tagging(Bucket=bucket_of_main, Tagging=tag_set(n="1"))
+    for other in (alt, anyone):
+        assert lacks(other.get_object(Bucket=bucket_of_main, Key="key"), "TagCount")
+        for key in ("key", "absent"):
+            at: Any = {"Bucket": bucket_of_main, "Key": key}
+            assert refusal(other.get_object_tagging, **at) == DENIED
+            assert refusal(other.put_object_tagging, **at, Tagging=tag_set(n="2")) == DENIED
+            assert refusal(other.delete_object_tagging, **at) == DENIED
+        assert refusal(other.get_bucket_tagging, Bucket=bucket_of_main) == DENIED
+        assert refusal(other.put_bucket_tagging, Bucket=bucket_of_main, Tagging=tag_set(n="2")) == DENIED
+        assert refusal(other.delete_bucket_tagging, Bucket=bucket_of_main) == DENIED
+    assert tags_of(main, bucket_of_main, "key") == [("n", "1")]
+    assert main.get_bucket_tagging(Bucket=bucket_of_main)["TagSet"] == [{"Key": "n", "Value": "1"}]
+
+
+def test_root_and_administrators_see_and_set_everybody_s_tags(
+    main: S3Client, root: S3Client, admin: S3Client, bucket_of_main: str
+) -> None:
+    main.put_object(Bucket=bucket_of_main, Key="key", Body=b"data", Tagging="n=1")
+    for number, one in enumerate((root, admin), 2):
+        assert tags_of(one, bucket_of_main, "key") == [("n", str(number - 1))]
+        one.put_object_tagging(Bucket=bucket_of_main, Key="key", Tagging=tag_set(n=str(number)))
+    assert tags_of(main, bucket_of_main, "key") == [("n", "3")]
+
+
+def test_signed_requests_carry_tags(main: S3Client, bucket_of_main: str) -> None:
+    main.put_object(Bucket=bucket_of_main, Key="key", Body=b"data", Tagging="a%20b=c+d&e")
+    assert tags_of(main, bucket_of_main, "key") == [("a b", "c d"), ("e", "")]
+    assert main.head_object(Bucket=bucket_of_main, Key="key")["TagCount"] == 2
+    main.put_bucket_tagging(Bucket=bucket_of_main, Tagging=tag_set(a="1"))
+    assert main.get_bucket_tagging(Bucket=bucket_of_main)["TagSet"] == [{"Key": "a", "Value": "1"}]

@@ -20,7 +20,10 @@ from tests.forms import BOUNDARY, encode_form
 from tests.gates import NamedGate
 from tests.oracle.model import make_request
 
-USERS: Final = (Identity("alice", "alice"), Identity("bob", "bob"), Identity("root", "root", is_admin=True))
+USERS: Final = (
+    *(Identity(name, name) for name in ("alice", "bob", "carol")),
+    Identity("root", "root", is_admin=True),
+)
 PUBLIC: Final = {"security": "public"}
 PRIVATE: Final = {"security": "private"}
 TAGGED: Final = {"x-amz-tagging": "security=public"}
@@ -197,6 +200,17 @@ async def test_a_policy_gives_tags(server: Server, operation: str) -> None:
     for other in TAG_OPERATIONS:
         assert (await server.do("bob", other, "/bucket/key?tagging") < 300) == (other == operation)
     assert await server.status("bob", "GET", "/bucket/key") == 403
+
+
+@pytest.mark.parametrize("operation", TAG_OPERATIONS)
+async def test_a_policy_gives_away_no_tags_of_others(server: Server, operation: str) -> None:
+    await let_everybody_write(server)
+    assert await server.put("carol", "/bucket/carols") == 200
+    await server.policy(allow(operation))
+    assert await server.do("bob", operation, "/bucket/carols?tagging") == 403
+    assert await server.do("carol", operation, "/bucket/carols?tagging") < 300
+    await server.policy(deny(operation))
+    assert await server.do("carol", operation, "/bucket/carols?tagging") == 403
 
 
 @pytest.mark.parametrize("operation", TAG_OPERATIONS)
