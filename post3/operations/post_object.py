@@ -20,9 +20,10 @@ from post3.errors import (
     EntityTooSmall,
     InvalidArgument,
     MalformedPOSTRequest,
-    OperationNotImplemented,
 )
 from post3.model.object import ObjectVersion
+from post3.model.tagging import HEADER as TAGGING
+from post3.model.tagging import object_tags, to_header
 from post3.operations.objects import put, put_headers
 from post3.operations.unsupported import refuse_unsupported_headers
 from post3.s3.call import Call
@@ -30,7 +31,7 @@ from post3.s3.forms import Data, FieldsReady, FormDecoder, parse_boundary
 from post3.s3.headers import quoted
 from post3.s3.message import Response
 from post3.s3.router import OPERATIONS, Needs, operation
-from post3.s3.xml import render
+from post3.s3.xml import parse, render
 
 UNBOUNDED: Final = (0, 2**63)
 _HEADERS: Final = frozenset(
@@ -75,7 +76,7 @@ async def post_object(call: Call) -> Response:
     )
     inner = Call(request, OPERATIONS["PutObject"], proof, call.backend, call.gate, call.bucket)
     inner.authorise()
-    refuse_unsupported_headers(request.headers)
+    refuse_unsupported_headers(request.headers, inner.operation)
     return _answer(inner, fields, await put(inner))
 
 
@@ -91,8 +92,6 @@ def _allowed(call: Call, fields: Mapping[str, str]) -> PostPolicy | None:
 
 def _as_headers(call: Call, fields: Mapping[str, str]) -> dict[str, str]:
     """The headers that a PutObject with these fields would have."""
-    if "tagging" in fields:
-        raise OperationNotImplemented(Field="tagging")
     headers = {
         name: value
         for name, value in fields.items()
@@ -100,6 +99,8 @@ def _as_headers(call: Call, fields: Mapping[str, str]) -> dict[str, str]:
     }
     if "acl" in fields:
         headers["x-amz-acl"] = fields["acl"]
+    if fields.get("tagging"):
+        headers[TAGGING] = to_header(object_tags(parse(fields["tagging"].encode(), "Tagging")))
     for name, value in headers.items():
         if _UNWRITABLE.search(value):
             raise InvalidArgument("Header fields must not hold control characters.", ArgumentName=name)

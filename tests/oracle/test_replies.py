@@ -20,6 +20,7 @@ from post3.storage.memory import MemoryBackend
 from tests.gates import open_gate
 from tests.oracle.model import SERVICE, make_request
 
+TAGGING: Final = b"<Tagging><TagSet><Tag><Key>team</Key><Value>red</Value></Tag></TagSet></Tagging>"
 PART: Final = b"p" * (5 * 2**20)
 
 
@@ -52,6 +53,8 @@ async def store() -> AsyncIterator[Store]:
     for key in ("a", "b", "dir/c", "gone"):
         await store.ask("PUT", f"/bucket/{key}", body=key.encode())
     await store.ask("DELETE", "/bucket/gone")
+    for path in ("/bucket", "/bucket/a"):
+        await store.ask("PUT", path, "tagging", body=TAGGING)
     await store.ask("POST", "/bucket/open", "uploads")
     yield store
     await backend.close()
@@ -140,6 +143,8 @@ READS: Final = [
     ("ListObjectVersions", "/bucket", "versions&max-keys=2", {}, "NextVersionIdMarker"),
     ("ListObjectVersions", "/bucket", "versions", {}, "DeleteMarkers"),
     ("ListMultipartUploads", "/bucket", "uploads", {}, "Uploads"),
+    ("GetBucketTagging", "/bucket", "tagging", {}, "TagSet"),
+    ("GetObjectTagging", "/bucket/a", "tagging", {}, "TagSet"),
     ("GetObjectAttributes", "/bucket/a", "attributes", {"x-amz-object-attributes": "ETag,Checksum,ObjectSize"}, "ETag"),
 ]
 
@@ -193,6 +198,7 @@ async def test_the_headers_of_an_object_are_those_of_the_model(store: Store) -> 
         "expires": "Thu, 01 Jan 2026 00:00:00 GMT",
         "x-amz-meta-colour": "blue",
         "x-amz-storage-class": "STANDARD_IA",
+        "x-amz-tagging": "team=red&colour",
         "x-amz-website-redirect-location": "/elsewhere",
         "x-amz-checksum-sha256": base64.b64encode(hashlib.sha256(b"x").digest()).decode(),
     }
@@ -207,6 +213,7 @@ async def test_the_headers_of_an_object_are_those_of_the_model(store: Store) -> 
         assert (parsed["ContentEncoding"], parsed["ContentDisposition"]) == ("gzip", "inline")
         assert (parsed["StorageClass"], parsed["WebsiteRedirectLocation"]) == ("STANDARD_IA", "/elsewhere")
         assert parsed["Metadata"] == {"colour": "blue"}
+        assert parsed["TagCount"] == 2
         assert parsed["ContentLength"] == 1
 
 
