@@ -16,7 +16,7 @@ from post3.model.names import check_key, parse_version_id
 from post3.model.object import NULL_VERSION, Blob, ObjectVersion, Part
 from post3.model.tree import Tree
 from post3.operations.granting import object_access
-from post3.operations.multipart import open_upload, part_algorithms, shown_checksums
+from post3.operations.multipart import check_initiator, open_upload, part_algorithms, shown_checksums
 from post3.operations.objects import (
     check_early,
     checksum_elements,
@@ -213,6 +213,7 @@ async def upload_part_copy(call: Call) -> Response:
     original = source.version.body
 
     async def own(blob: Blob, bucket: Bucket, described: Part) -> Part:
+        check_initiator(call, upload)
         return await call.backend.put_part(bucket, upload, replace(described, number=number, blob=blob))
 
     if original is not None and stop - start == original.size and set(algorithms) <= set(original.checksums):

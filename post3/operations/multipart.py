@@ -115,6 +115,8 @@ async def open_upload(call: Call) -> Upload:
 def check_initiator(call: Call, upload: Upload) -> None:
     """Raise AccessDenied for an upload of somebody else's, where only the bucket's ACL lets one write.
 
+    Asked again with each bucket that is loaded anew: the reason why one may write may be another.
+
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
     """
     if call.basis is Basis.GRANT and upload.owner != call.identity.id:
@@ -148,6 +150,7 @@ async def upload_part(call: Call) -> Response:
         )
 
     async def own(blob: Blob, bucket: Bucket) -> Part:
+        check_initiator(call, upload)
         part = Part(number, body.size, body.etag, call.now, blob, body.checksums)
         return await call.backend.put_part(bucket, upload, part)
 
@@ -269,6 +272,7 @@ async def complete_multipart_upload(call: Call) -> Response:
     _check_promises(call, upload, version)
 
     async def finish(bucket: Bucket) -> ObjectVersion:
+        check_initiator(call, upload)
         owner, acl = completed_access(bucket, upload)
         described = replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
         return await call.backend.finish_upload(bucket, upload, described, parts, conditions.for_put)
@@ -322,7 +326,12 @@ def _completed(call: Call, version: ObjectVersion) -> Response:
 async def abort_multipart_upload(call: Call) -> Response:
     """Forget the upload and its parts."""
     upload = await open_upload(call)
-    await call.commit(lambda bucket: call.backend.abort_upload(bucket, upload))
+
+    async def abort(bucket: Bucket) -> None:
+        check_initiator(call, upload)
+        await call.backend.abort_upload(bucket, upload)
+
+    await call.commit(abort)
     return Response(204)
 
 
