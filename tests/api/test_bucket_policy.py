@@ -445,7 +445,8 @@ def test_each_key_of_a_batch_is_judged_alone(
         ("open/locked", "AccessDenied"),
         ("shut/a", "AccessDenied"),
     ]
-    quiet = alt.delete_objects(Bucket=bucket_of_main, Delete={**batch, "Quiet": True})
+    batch["Quiet"] = True
+    quiet: Any = alt.delete_objects(Bucket=bucket_of_main, Delete=batch)
     assert "Deleted" not in quiet
     assert len(quiet["Errors"]) == 2
     left = [one["Key"] for one in main.list_objects_v2(Bucket=bucket_of_main)["Contents"]]
