@@ -20,6 +20,8 @@ from post3.s3.message import Request
 _FROM_HEADERS: Final[Mapping[str, str]] = {
     "referer": "aws:referer",
     "user-agent": "aws:useragent",
+    "if-match": "s3:if-match",
+    "if-none-match": "s3:if-none-match",
     **{
         f"x-amz-{name}": f"s3:x-amz-{name}"
         for name in (
@@ -46,12 +48,23 @@ _FROM_QUERY: Final[Mapping[str, str]] = {
     "delimiter": "s3:delimiter",
     "max-keys": "s3:max-keys",
 }
+_CREATES: Final[Mapping[str, str]] = {
+    "PutObject": "true",
+    "CopyObject": "true",
+    "CompleteMultipartUpload": "true",
+    "CreateMultipartUpload": "false",
+    "UploadPart": "false",
+    "UploadPartCopy": "false",
+}
+"""Of the operations that s3:PutObject allows: whether they make an object, and so take conditions."""
 _AUTH_TYPES: Final[Mapping[str, str]] = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "form": "POST"}
 
 
-def policy_context(request: Request, proof: Proof) -> Mapping[str, tuple[str, ...]]:
-    """Lower-case condition keys to values."""
-    return {key: (value,) for key, value in _conditions(request, proof)}
+def policy_context(request: Request, proof: Proof, operation: str) -> Mapping[str, tuple[str, ...]]:
+    """Lower-case condition keys to values, for the operation of this name."""
+    told = {key: (value,) for key, value in _conditions(request, proof)}
+    creates = _CREATES.get(operation)
+    return told if creates is None else {**told, "s3:objectcreationoperation": (creates,)}
 
 
 def _conditions(request: Request, proof: Proof) -> Iterator[tuple[str, str]]:

@@ -374,6 +374,29 @@ def test_a_policy_can_ask_that_the_owner_gets_everything(main: S3Client, alt: S3
     assert told(main.get_object_acl(Bucket=bucket_of_main, Key="key")) == [(MAIN.id, "FULL_CONTROL")]
 
 
+def test_a_policy_can_ask_that_nothing_is_overwritten(main: S3Client, alt: S3Client, bucket_of_main: str) -> None:
+    """As https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html shows it."""
+    main.put_bucket_policy(
+        Bucket=bucket_of_main,
+        Policy=policy(
+            statement(bucket_of_main, "s3:PutObject", to=ALT, Condition={"Null": {"s3:if-none-match": "false"}}),
+            statement(
+                bucket_of_main, "s3:PutObject", to=ALT, Condition={"Bool": {"s3:ObjectCreationOperation": "false"}}
+            ),
+        ),
+    )
+    named: Any = {"Bucket": bucket_of_main, "Key": "key"}
+    assert not may(alt.put_object, **named)
+    assert not may(alt.put_object, **named, IfMatch="*")
+    alt.put_object(**named, IfNoneMatch="*")
+    assert refusal(alt.put_object, **named, IfNoneMatch="*") == (412, "PreconditionFailed")
+    upload = begin(alt, bucket_of_main, "parts")
+    parts: Any = send(alt, bucket_of_main, "parts", upload, b"part")
+    of_upload: Any = {"Bucket": bucket_of_main, "Key": "parts", "UploadId": upload, "MultipartUpload": {"Parts": parts}}
+    assert not may(alt.complete_multipart_upload, **of_upload)
+    alt.complete_multipart_upload(**of_upload, IfNoneMatch="*")
+
+
 # Versions
 
 
