@@ -124,7 +124,8 @@ class Call:
         """What whoever asks may do with a bucket. Raises AccessDenied for one that they have no business with."""
         if self.proof.only_bucket not in ("", bucket.name):
             raise AccessDenied(f"A web page from elsewhere may use the bucket {self.proof.only_bucket} alone.")
-        return Rights(self.identity, bucket, lambda: policy_context(self.request, self.proof, self.tags))
+        name = self.operation.name
+        return Rights(self.identity, bucket, lambda: policy_context(self.request, self.proof, name, self.tags))
 
     def authorise(self) -> None:
         """Raise AccessDenied unless the operation's need is met, as far as it is one of the bucket's, and the bucket is

@@ -24,6 +24,8 @@ from post3.s3.message import Request
 _FROM_HEADERS: Final[Mapping[str, str]] = {
     "referer": "aws:referer",
     "user-agent": "aws:useragent",
+    "if-match": "s3:if-match",
+    "if-none-match": "s3:if-none-match",
     **{
         f"x-amz-{name}": f"s3:x-amz-{name}"
         for name in (
@@ -50,13 +52,29 @@ _FROM_QUERY: Final[Mapping[str, str]] = {
     "delimiter": "s3:delimiter",
     "max-keys": "s3:max-keys",
 }
+_CREATES: Final[Mapping[str, str]] = {
+    "PutObject": "true",
+    "CopyObject": "true",
+    "CompleteMultipartUpload": "true",
+    "CreateMultipartUpload": "false",
+    "UploadPart": "false",
+    "UploadPartCopy": "false",
+}
+"""Of the operations that s3:PutObject allows: whether they make an object, and so take conditions."""
 _AUTH_TYPES: Final[Mapping[str, str]] = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "form": "POST"}
 
 
-def policy_context(request: Request, proof: Proof, tags: Tags | None = None) -> Mapping[str, tuple[str, ...]]:
-    """Folded condition keys to values. The tags are those of the request's document; None: its header may have some."""
-    asked_for = _tags_of_header(request) if tags is None else tags
-    return {**{key: (value,) for key, value in _conditions(request, proof)}, **_of_tags(asked_for)}
+def policy_context(
+    request: Request, proof: Proof, operation: str, tags: Tags | None = None
+) -> Mapping[str, tuple[str, ...]]:
+    """Folded condition keys to values, for the operation of this name.
+
+    The tags are those of the request's document; None: its header may have some.
+    """
+    told = {key: (value,) for key, value in _conditions(request, proof)}
+    if operation in _CREATES:
+        told["s3:objectcreationoperation"] = (_CREATES[operation],)
+    return {**told, **_of_tags(_tags_of_header(request) if tags is None else tags)}
 
 
 def _tags_of_header(request: Request) -> Tags:
