@@ -35,7 +35,7 @@ from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.tree import Tree, each, text
 from post3.model.upload import Upload, upload_id_at
-from post3.operations.granting import completed_access, object_access, owner_of
+from post3.operations.granting import check_tags, completed_access, object_access, parties
 from post3.operations.objects import (
     checksum_elements,
     part_number,
@@ -48,6 +48,7 @@ from post3.s3.headers import (
     checksum_headers,
     checksum_values,
     quoted,
+    requested_tags,
     storage_class,
     stored_headers,
     user_metadata,
@@ -82,14 +83,19 @@ async def create_multipart_upload(call: Call) -> Response:
         upload_id=upload_id_at(int(call.now.timestamp() * 1_000_000), secrets.token_hex(8)),
         initiated=call.now,
         owner=call.identity.id,
-        acl=object_access(call, call.bucket)[1],
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
+        tags=requested_tags(headers),
         checksum_algorithm=algorithm,
         checksum_type=check_type(algorithm, wanted_type) if algorithm else "",
     )
-    await call.commit(lambda bucket: call.backend.create_upload(bucket, upload))
+
+    async def create(bucket: Bucket) -> Upload:
+        check_tags(call, bucket, upload.tags)
+        return await call.backend.create_upload(bucket, replace(upload, acl=object_access(call, bucket)[1]))
+
+    await call.commit(create)
     told = {}
     if algorithm:
         told = {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": upload.checksum_type}
@@ -108,7 +114,7 @@ async def open_upload(call: Call) -> Upload:
 
 
 async def _allowed_upload(call: Call, bucket: Bucket) -> Upload:
-    """The upload that uploadId names, open or completed. Raises NoSuchUpload for whoever may know it, AccessDenied."""
+    """The upload named by uploadId, open or completed. Raises AccessDenied; NoSuchUpload for whoever may know that."""
     try:
         upload = await call.backend.get_upload(bucket, call.key, call.query["uploadId"])
     except NoSuchUpload:
@@ -116,12 +122,6 @@ async def _allowed_upload(call: Call, bucket: Bucket) -> Upload:
         raise
     call.check_upload(upload)
     return upload
-
-
-async def put_part(call: Call, bucket: Bucket, upload: Upload, part: Part) -> Part:
-    """Store a part, if whoever asks may still do so in the bucket as it is now."""
-    call.check_upload(upload)
-    return await call.backend.put_part(bucket, upload, part)
 
 
 def part_algorithms(upload: Upload) -> tuple[str, ...]:
@@ -151,8 +151,9 @@ async def upload_part(call: Call) -> Response:
         )
 
     async def own(blob: Blob, bucket: Bucket) -> Part:
+        call.check_upload(upload)
         part = Part(number, body.size, body.etag, call.now, blob, body.checksums)
-        return await put_part(call, bucket, upload, part)
+        return await call.backend.put_part(bucket, upload, part)
 
     part = await store(call, body.blocks(), own)
     return Response(headers={"etag": quoted(part.etag), **checksum_headers(shown_checksums(upload, part), "")})
@@ -268,6 +269,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         checksum_type=checksum_type,
         headers=upload.headers,
         metadata=upload.metadata,
+        tags=upload.tags,
     )
     _check_promises(call, upload, version)
 
@@ -341,7 +343,6 @@ async def list_parts(call: Call) -> Response:
     upload = await open_upload(call)
     parts = await call.backend.list_parts(call.bucket, upload, after=after, limit=limit + 1)
     page, truncated = parts[:limit], len(parts) > limit > 0
-    owner = owner_of(call, upload.owner)
     return document(
         "ListPartsResult",
         {
@@ -353,8 +354,7 @@ async def list_parts(call: Call) -> Response:
             "MaxParts": limit,
             "IsTruncated": truncated,
             "Part": [_told_part(upload, part) for part in page],
-            "Initiator": owner,
-            "Owner": owner,
+            **parties(call, upload),
             "StorageClass": upload.storage_class,
             "ChecksumAlgorithm": upload.checksum_algorithm.upper() or None,
             "ChecksumType": upload.checksum_type or None,

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from post3.errors import (
     BadDigest,
@@ -25,10 +24,12 @@ from post3.errors import (
 )
 from post3.model.checksums import DIGEST_SIZES
 from post3.model.conditions import ReadConditions, WriteConditions
-from post3.model.names import parse_version_id
 from post3.model.object import ObjectVersion
 from post3.model.ranges import ByteRange
+from post3.model.tagging import HEADER as TAGGING
+from post3.model.tagging import Tags, header_tags
 from post3.s3.aws_chunked import FORMS
+from post3.s3.router import COPY_SOURCE
 
 METADATA_PREFIX: Final = "x-amz-meta-"
 MAX_METADATA: Final = 2048
@@ -128,26 +129,6 @@ def parse_copy_range(value: str) -> tuple[int, int]:
     return _offset(match[1]), _offset(match[2]) + 1
 
 
-def parse_copy_source(value: str) -> tuple[str, str, str | None]:
-    """Bucket, key and version id of `bucket/key?versionId=id`, percent-encoded once.
-
-    A literal `+` is a `+`: it is a path, and not a form. Raises InvalidArgument.
-    """
-    path, has_version, version_id = value.rpartition("?versionId=")
-    try:
-        decoded = unquote_to_bytes(path if has_version else value).decode()
-    except UnicodeError:
-        decoded = ""
-    bucket, _, key = decoded.removeprefix("/").partition("/")
-    if not bucket or not key:
-        raise InvalidArgument(
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-            ArgumentName="x-amz-copy-source",
-            ArgumentValue=value,
-        )
-    return bucket, key, parse_version_id(version_id) if has_version else None
-
-
 def _offset(digits: str) -> int:
     """The number, or one behind every object's end: Python refuses to read numbers of thousands of digits."""
     return int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS
@@ -226,6 +207,26 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     if size > MAX_METADATA:
         raise MetadataTooLarge(Size=size, MaxSizeAllowed=MAX_METADATA)
     return metadata
+
+
+def requested_tags(headers: Mapping[str, str]) -> Tags:
+    """The tags that x-amz-tagging gives to what is made. Raises InvalidArgument, InvalidTag.
+
+    A copy has its source's unless it says otherwise.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+    """
+    if COPY_SOURCE in headers and directive(headers, "x-amz-tagging-directive") == "COPY":
+        return {}
+    return header_tags(headers.get(TAGGING, ""))
+
+
+def directive(headers: Mapping[str, str], name: str) -> str:
+    """Where a copy takes something from: COPY, its source, or REPLACE, its headers. Raises InvalidArgument."""
+    value = headers.get(name, "COPY")
+    if value not in ("COPY", "REPLACE"):
+        kind = name.removeprefix("x-amz-").removesuffix("-directive")
+        raise InvalidArgument(f"Unknown {kind} directive.", ArgumentName=name, ArgumentValue=value)
+    return value
 
 
 def storage_class(headers: Mapping[str, str]) -> str:

@@ -40,7 +40,7 @@ from post3.model.identity import ANONYMOUS, Identity
 from post3.model.listing import ListQuery
 from post3.model.object import ObjectVersion
 from post3.s3.address import parse_path, parse_query, valueless_names
-from post3.s3.gate import Gate
+from post3.s3.gate import Gate, Invites
 from post3.s3.message import Request, Response, error_response
 from post3.storage.memory import MemoryBackend
 from tests import signing
@@ -98,9 +98,9 @@ class WatchedGate(Gate):
         super().__init__(credentials, Authenticator(credentials, sigv2_headers=True), Admission())
         self.proven: list[Proof] = []
 
-    async def identify(self, request: Request, now: datetime, *, asks_in_form: bool = False) -> Proof:
+    async def identify(self, request: Request, now: datetime, invites: Invites, *, asks_in_form: bool = False) -> Proof:
         """See Gate."""
-        return self._remember(await super().identify(request, now, asks_in_form=asks_in_form))
+        return self._remember(await super().identify(request, now, invites, asks_in_form=asks_in_form))
 
     def identify_form(self, fields: Mapping[str, str], now: datetime) -> Proof:
         """See Gate."""

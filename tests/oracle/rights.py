@@ -39,9 +39,9 @@ class Right:
     """One thing that an operation needs."""
 
     of: str
-    """`user`: a signature. `bucket`, `object`: its owner, an ACL, a policy. `part`: the same as `bucket`, but where an
-    ACL alone allows it, only of an upload that one began. `upload`: the bucket's owner, whoever began it, a policy.
-    `new`: of an object that one is to own, so that only a policy that denies it matters."""
+    """`anybody`: nothing. `user`: a signature. `bucket`, `object`: its owner, an ACL, a policy. `part`: the same as
+    `bucket`, but where an ACL alone allows it, only of an upload that one began. `upload`: the bucket's owner, whoever
+    began it, a policy. `new`: of an object that one is to own, so that only a policy that denies it matters."""
     action: str = ""
     acl: str = ""
     """The permission that allows it; empty where none does."""
@@ -92,6 +92,8 @@ LIST, PUT = Right("bucket", "s3:ListBucket", "READ"), Right("bucket", "s3:PutObj
 GET, PUT_PART = Right("object", "s3:GetObject", "READ"), Right("part", "s3:PutObject", "WRITE")
 GET_VERSION = Right("object", "s3:GetObjectVersion", "READ")
 DELETE = Right("bucket", "s3:DeleteObject", "WRITE")
+TAG = Right("bucket", "s3:PutObjectTagging", "WRITE")
+"""Of a new object, by whoever may put it."""
 DELETE_VERSION = Right("bucket", "s3:DeleteObjectVersion", "WRITE", is_acl_the_owners=True)
 ATTRIBUTES = Right("object", "s3:GetObjectAttributes", "READ")
 
@@ -102,6 +104,15 @@ GET_OBJECT_ACL = object_case("GET", "acl", Right("object", "s3:GetObjectAcl", "R
 PUT_OBJECT_ACL = object_case(
     "PUT", "acl", Right("object", "s3:PutObjectAcl", "WRITE_ACP"), headers={"x-amz-acl": "private"}
 )
+TAGS = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
+GET_TAGS = object_case("GET", "tagging", Right("object", "s3:GetObjectTagging"))
+PUT_TAGS = object_case("PUT", "tagging", Right("object", "s3:PutObjectTagging"), body=TAGS)
+DELETE_TAGS = object_case("DELETE", "tagging", Right("object", "s3:DeleteObjectTagging"))
+CORS = (
+    b"<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedOrigin>*</AllowedOrigin></CORSRule>"
+    b"</CORSConfiguration>"
+)
+FROM_A_PAGE = {"origin": "http://page.example", "access-control-request-method": "GET"}
 FROM_A_FREE_PLACE = {"x-amz-copy-source": "free/source"}
 FROM_HERE, FROM_A_VERSION_HERE = (
     {"x-amz-copy-source": f"{BUCKET}/{{key}}{version}"} for version in ("", "?versionId=null")
@@ -155,10 +166,23 @@ CASES: Final[Mapping[str, tuple[Case, ...]]] = {
     "GetPublicAccessBlock": (bucket_case("GET", "publicAccessBlock", "s3:GetBucketPublicAccessBlock"),),
     "PutPublicAccessBlock": (bucket_case("PUT", "publicAccessBlock", "s3:PutBucketPublicAccessBlock", body=BLOCK),),
     "DeletePublicAccessBlock": (bucket_case("DELETE", "publicAccessBlock", "s3:PutBucketPublicAccessBlock"),),
+    # It tells of the bucket's CORS rules, which are for everybody.
+    "Preflight": (Case("OPTIONS", (Right("anybody"),), path=f"/{BUCKET}/{OWNED}", headers=FROM_A_PAGE),),
+    "GetBucketCors": (bucket_case("GET", "cors", "s3:GetBucketCORS"),),
+    "PutBucketCors": (bucket_case("PUT", "cors", "s3:PutBucketCORS", body=CORS),),
+    "DeleteBucketCors": (bucket_case("DELETE", "cors", "s3:PutBucketCORS"),),
+    "GetBucketTagging": (bucket_case("GET", "tagging", "s3:GetBucketTagging"),),
+    "PutBucketTagging": (bucket_case("PUT", "tagging", "s3:PutBucketTagging", body=TAGS),),
+    "DeleteBucketTagging": (bucket_case("DELETE", "tagging", "s3:PutBucketTagging"),),
+    # No permission of an ACL covers tags.
+    "GetObjectTagging": (GET_TAGS, with_version(GET_TAGS, "s3:GetObjectVersionTagging")),
+    "PutObjectTagging": (PUT_TAGS, with_version(PUT_TAGS, "s3:PutObjectVersionTagging")),
+    "DeleteObjectTagging": (DELETE_TAGS, with_version(DELETE_TAGS, "s3:DeleteObjectVersionTagging")),
     "PutObject": (
         object_case("PUT", "", PUT, body=b"new"),
         object_case("PUT", "", PUT, headers={"if-none-match": "*"}, body=b"new"),
         object_case("PUT", "", PUT, PUT_ACL, headers=PUBLICLY, body=b"new"),
+        object_case("PUT", "", PUT, TAG, headers={"x-amz-tagging": "a=b"}, body=b"new"),
     ),
     "PostObject": (Case("POST", (PUT,), headers=FORM_HEADERS, keys=(OWNED, WRITTEN)),),
     "GetObject": (GET_OBJECT, with_version(GET_OBJECT, "s3:GetObjectVersion")),
@@ -309,8 +333,8 @@ def may(who: Identity, case: Case, setting: Setting, key: str) -> bool:
 
 
 def has_right(who: Identity, right: Right, case: Case, setting: Setting, key: str) -> bool:
-    if right.of == "user" or who is ADMIN:
-        return who is not ANONYMOUS
+    if right.of in ("anybody", "user") or who is ADMIN:
+        return right.of == "anybody" or who is not ANONYMOUS
     said = said_by_policy(who, right.action, case, setting)
     if said == "Deny":
         # No owner locks themselves out: they can always mend the policy.
@@ -334,7 +358,7 @@ def may_touch_object(who: Identity, right: Right, setting: Setting, key: str, *,
         return True
     if setting.is_enforced:
         return who is OWNER
-    if who is owner and (setting.object_acl is None or right.acl in ("READ_ACP", "WRITE_ACP")):
+    if who is owner and (setting.object_acl is None or right.acl in ("", "READ_ACP", "WRITE_ACP")):
         return True
     return granted(who, right.acl, setting.object_acl, setting)
 
@@ -353,7 +377,7 @@ def said_by_policy(who: Identity, action: str, case: Case, setting: Setting) -> 
     effects = {one["Effect"] for one in statements if speaks_of(one, who, action)}
     is_public = any(one["Effect"] == "Allow" and one["Principal"] == "*" for one in statements)
     if setting.block == "RestrictPublicBuckets" and is_public and who is not OWNER:
-        effects.discard("Allow")
+        return "Deny"  # "blocks all cross-account access"
     return "Deny" if "Deny" in effects else "Allow" if "Allow" in effects else ""
 
 
