@@ -12,14 +12,14 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from time import monotonic
 from typing import Any, Final
 
 from post3._chunker import BLOCK_SIZE
 from post3.errors import InternalError, S3Error, ServiceUnavailable
 from post3.model.bucket import Bucket
-from post3.model.object import Blob, Block
+from post3.model.object import Blob, Block, ObjectVersion
 from post3.storage.pieces import check_pieces, widened
 from post3.storage.postgres.connections import Row, Session
 from post3.storage.postgres.garbage import free_blob
@@ -85,6 +85,11 @@ class PostgresBlobs:
         async with self.store.holds.held(blob_id(blob)), aclosing(_run(self.store, blob, start, stop)) as runs:
             async for data in runs:
                 yield data
+
+    def hold(self, bucket: Bucket, version: ObjectVersion) -> AbstractAsyncContextManager[None]:
+        """See Blobs. The content is held: in the ledger it stands for all its parts."""
+        del bucket  # a content's name is its own
+        return self.store.holds.held(uuid.UUID(version.content))
 
     async def copy_blob(self, bucket: Bucket, blob: Blob, target: Bucket, key: str) -> Blob:
         """See Blobs. The database copies its rows: no byte comes here."""
