@@ -38,6 +38,11 @@ class AccessDenied(S3Error, status=403):
     """Access Denied"""
 
 
+class AccessForbidden(S3Error, status=403):
+    """CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method \
+/ Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."""
+
+
 class AuthorizationHeaderMalformed(S3Error):
     """The authorization header you provided is invalid."""
 
@@ -48,6 +53,10 @@ class AuthorizationQueryParametersError(S3Error):
 
 class BadDigest(S3Error):
     """The Content-MD5 or checksum value that you specified did not match what the server received."""
+
+
+class BadRequest(S3Error):
+    """Insufficient information. Origin request header needed."""
 
 
 class BucketAlreadyExists(S3Error, status=409):
@@ -147,6 +156,10 @@ class InvalidStorageClass(S3Error):
     """The storage class you specified is not valid"""
 
 
+class InvalidTag(S3Error):
+    """The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."""
+
+
 class InvalidToken(S3Error):
     """The provided token is malformed or otherwise not valid."""
 
@@ -211,6 +224,10 @@ class NoSuchBucketPolicy(S3Error, status=404):
     """The bucket policy does not exist"""
 
 
+class NoSuchCORSConfiguration(S3Error, status=404):
+    """The CORS configuration does not exist"""
+
+
 class NoSuchKey(S3Error, status=404):
     """The specified key does not exist."""
 
@@ -221,6 +238,10 @@ class NoSuchPublicAccessBlockConfiguration(S3Error, status=404):
 
 class NoSuchRecord(S3Error, status=404):
     """The specified record does not exist."""
+
+
+class NoSuchTagSet(S3Error, status=404):
+    """The TagSet does not exist"""
 
 
 class NoSuchUpload(S3Error, status=404):

@@ -11,6 +11,8 @@ from post3.operations import (
     objects,
     policy,
     post_object,
+    preflight,
+    tagging,
     unsupported,
     versioning,
 )
@@ -28,6 +30,8 @@ __all__ = [
     "objects",
     "policy",
     "post_object",
+    "preflight",
+    "tagging",
     "unsupported",
     "versioning",
 ]

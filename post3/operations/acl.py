@@ -12,7 +12,7 @@ from post3.model.bucket import Bucket
 from post3.model.grants import Grants, from_document, from_headers, to_document
 from post3.model.object import ObjectVersion
 from post3.operations.granting import known, unblocked
-from post3.operations.objects import readable
+from post3.operations.objects import readable, version_header
 from post3.s3.call import Call
 from post3.s3.message import Response, document
 from post3.s3.router import Needs, operation
@@ -49,7 +49,7 @@ async def get_object_acl(call: Call) -> Response:
     enforced = ownership.ignores_acls(call.bucket)
     acl, owner = (None, call.bucket.owner) if enforced else (version.acl, version.owner)
     tree = to_document(acl, known(call, owner), call.directory)
-    return document(ROOT, tree, headers=_version_header(call, version))
+    return document(ROOT, tree, headers=version_header(call, version))
 
 
 @operation("PUT", "object", "acl", needs=Needs.WRITE_ACL)
@@ -60,11 +60,7 @@ async def put_object_acl(call: Call) -> Response:
     def change(version: ObjectVersion) -> ObjectVersion:
         return replace(version, acl=_settable(call, call.bucket, read(version.owner)))
 
-    return Response(headers=_version_header(call, await call.update_version(change)))
-
-
-def _version_header(call: Call, version: ObjectVersion) -> dict[str, str]:
-    return {"x-amz-version-id": version.version_id} if call.bucket.versioning else {}
+    return Response(headers=version_header(call, await call.update_version(change)))
 
 
 def _settable(call: Call, bucket: Bucket, grants: Grants) -> Grants | None:
@@ -75,12 +71,13 @@ def _settable(call: Call, bucket: Bucket, grants: Grants) -> Grants | None:
 
 async def _asked_for(call: Call, *, of_bucket: bool) -> Read:
     """The list that the request's headers give, or else its document. Raises MissingSecurityHeader for neither."""
-    headers, bucket_owner, directory = call.headers, call.bucket.owner, call.directory
+    headers, directory = call.headers, call.directory
 
     def by_headers(owner: str) -> Grants | None:
-        return from_headers(headers, owner, bucket_owner, directory, of_bucket=of_bucket)
+        # Of the bucket as it is when this is asked: it may have been loaded anew.
+        return from_headers(headers, owner, call.bucket.owner, directory, of_bucket=of_bucket)
 
-    if by_headers(bucket_owner) is not None:
+    if by_headers(call.bucket.owner) is not None:
         return lambda owner: by_headers(owner) or ()
     tree = await call.optional_document(ROOT)
     if not tree:

@@ -1,4 +1,4 @@
-"""Who owns what a request makes, and the ACL that it gets."""
+"""Who owns what a request makes, the ACL that it gets, and whether it may have tags."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from post3.model import ownership, public_access
 from post3.model.bucket import Bucket
 from post3.model.grants import Grant, Grants, from_headers, is_public
 from post3.model.identity import ANONYMOUS, Identity
+from post3.model.tagging import Tags
 from post3.model.tree import Tree
 from post3.model.upload import Upload
 from post3.s3.call import Call
@@ -35,12 +36,28 @@ def object_access(call: Call, bucket: Bucket) -> tuple[str, Grants | None]:
     return owner, unblocked(bucket, grants)
 
 
+def check_tags(call: Call, bucket: Bucket, tags: Tags) -> None:
+    """Raise AccessDenied unless whoever asks may put the object that is made, and these tags on it.
+
+    A policy must allow both; whoever owns the bucket, or may write by its ACL, needs nothing more.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (Permissions)
+    """
+    if tags:
+        call.rights_in(bucket).check("s3:PutObjectTagging", call.operation.needs.permission, call.key)
+
+
 def completed_access(bucket: Bucket, upload: Upload) -> tuple[str, Grants | None]:
     """Owner and ACL of the object that an upload becomes, which its beginning said."""
     hands_over = Grant(bucket.owner, "FULL_CONTROL") in (upload.acl or ())
     canned = "bucket-owner-full-control" if hands_over else None
     writer = _writer(upload.owner, bucket)
     return ownership.owner_of_object(ownership.of_bucket(bucket), writer, bucket.owner, canned), upload.acl
+
+
+def parties(call: Call, upload: Upload) -> Tree:
+    """Who began an upload, and who will own what it becomes."""
+    owner, _ = completed_access(call.bucket, upload)
+    return {"Initiator": owner_of(call, upload.owner), "Owner": owner_of(call, owner)}
 
 
 def _writer(id: str, bucket: Bucket) -> str:

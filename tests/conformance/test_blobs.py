@@ -426,8 +426,8 @@ async def object_in_parts(backend: Backend, bucket: Bucket) -> tuple[ObjectVersi
 
 def whole(backend: Backend, bucket: Bucket, version: ObjectVersion, start: int = 0) -> aclosing[Any]:
     """A reader of the object, as a GET reads it."""
-    call = cast(Call, SimpleNamespace(backend=backend, bucket=bucket))
-    return aclosing(cast(Any, read_object(call, version, start, version.size)))
+    call = cast(Call, SimpleNamespace(backend=backend))
+    return aclosing(cast(Any, read_object(call, version, start, version.size, bucket)))
 
 
 @pytest.mark.parametrize("start", [0, 3 * MIB - 1, 3 * MIB + 1, 3 * MIB + 11])
