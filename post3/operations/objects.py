@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -271,7 +272,10 @@ def part_number(call: Call) -> int:
 async def read(
     call: Call, version: ObjectVersion, start: int, stop: int, bucket: Bucket | None = None
 ) -> AsyncIterator[bytes]:
-    """The version's bytes from start to before stop, in runs; of another bucket than the call's where one is given."""
+    """The version's bytes from start to before stop, in runs; of another bucket than the call's where one is given.
+
+    They are all there to the end, also when the version is deleted meanwhile.
+    """
 
     async def parts_in(bucket: Bucket) -> list[Part]:
         return await call.backend.list_parts(bucket, version, start=start, stop=stop)
@@ -283,9 +287,12 @@ async def read(
     else:
         # Who reads goes on when the bucket changes: nobody handles the request again once its answer is on its way.
         parts = await call.commit(parts_in, is_bound=True)
-    for run in runs(parts, start, stop):
-        async for data in call.backend.read_blob(bucket or call.bucket, run.part.blob, run.start, run.stop):
-            yield data
+    bucket = bucket or call.bucket
+    wanted = tuple(runs(parts, start, stop))
+    async with call.backend.hold(bucket, version) if len(wanted) > 1 else nullcontext():
+        for run in wanted:
+            async for data in call.backend.read_blob(bucket, run.part.blob, run.start, run.stop):
+                yield data
 
 
 ATTRIBUTES: Final = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
