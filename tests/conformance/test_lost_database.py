@@ -185,6 +185,22 @@ async def until_one_waits_for_a_lock() -> None:
     await watcher.close()
 
 
+async def test_a_read_that_waits_in_vain_for_its_answer_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, other: Connection
+) -> None:
+    monkeypatch.setattr(connections, "STATEMENT_TIMEOUT", 2.0)
+    async with opened() as store:
+        bucket = await create_bucket(store, "bucket")
+        async with other.transaction():
+            await other.execute(f"LOCK TABLE {store.store.schema}.versions")
+            began = monotonic()
+            with pytest.raises(SlowDown):
+                await store.get_version(bucket, "key")
+            assert 1.9 < monotonic() - began < 3.9
+        await put(store, bucket, "key", SMALL)
+        assert await get(store, bucket, "key") == SMALL
+
+
 # A database that cannot write
 
 

@@ -10,15 +10,19 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from time import monotonic
-from typing import Any, Final
+from time import monotonic, sleep
+from typing import Any, Final, TypeVar
 
 import asyncpg
 import pytest
 
 from post3.errors import ServiceUnavailable, SlowDown
+from post3.model.bucket import Bucket
+from post3.storage.postgres import connections, embedded
 from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.binaries import Binaries, installed
 from post3.storage.postgres.cluster import LONGEST_SOCKET, Cluster
@@ -27,6 +31,7 @@ from tests.conftest import MIB, create_bucket, get, put, some_bytes
 from tests.databases import passable_folder
 from tests.servers import ROOT, environment, read_line, started
 
+T = TypeVar("T")
 AS_ROOT: Final = os.geteuid() == 0
 DATA: Final = some_bytes(3 * MIB)
 
@@ -57,6 +62,17 @@ def kill_all(folder: Path) -> None:
     children = Path(f"/proc/{leader}/task/{leader}/children").read_text().split()
     for pid in [leader, *map(int, children)]:
         os.kill(pid, signal.SIGKILL)
+
+
+async def until_it_serves(work: Callable[[], Awaitable[T]], within: float = 20.0) -> T:
+    """Do it again until it succeeds; in between nothing but 503 is answered."""
+    deadline = monotonic() + within
+    while True:
+        try:
+            return await work()
+        except (SlowDown, ServiceUnavailable):
+            assert monotonic() < deadline, "it never came back"
+            await asyncio.sleep(0.05)
 
 
 def owner_of(path: Path | str) -> int:
@@ -155,13 +171,7 @@ async def test_one_that_was_killed_is_started_again_when_it_is_needed(folder: Pa
     bucket = await create_bucket(backend, "bucket")
     await put(backend, bucket, "key", DATA)
     kill_all(folder)
-    deadline = monotonic() + 20
-    while True:
-        try:
-            await put(backend, bucket, "other", DATA)
-            break
-        except (SlowDown, ServiceUnavailable):
-            assert monotonic() < deadline, "it never came back"
+    await until_it_serves(partial(put, backend, bucket, "other", DATA))
     assert await get(backend, bucket, "key") == DATA
     assert await get(backend, bucket, "other") == DATA
     await backend.close()
@@ -194,6 +204,102 @@ async def test_a_cluster_that_was_half_made_is_made_anew(folder: Path) -> None:
     await backend.ping()
     await backend.close()
     assert not half.exists()
+
+
+# A start that takes long
+
+
+def until(condition: Callable[[], bool], within: float = 20.0) -> None:
+    """Wait for it."""
+    deadline = monotonic() + within
+    while not condition():
+        assert monotonic() < deadline, "it never came"
+        sleep(0.01)
+
+
+async def told_to_slow_down(backend: PostgresBackend, bucket: Bucket, requests: int) -> float:
+    """So many reads at once are all told; after how many seconds the last one was."""
+    began = monotonic()
+    reads = (get(backend, bucket, "key") for _ in range(requests))
+    answers = await asyncio.gather(*reads, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [SlowDown] * requests
+    return monotonic() - began
+
+
+async def test_while_somebody_else_starts_it_nobody_waits_for_long_and_no_thread_is_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WAIT", 0.5)
+    backend = a_store(folder, durable=True)
+    await backend.open()
+    bucket = await create_bucket(backend, "bucket")
+    await put(backend, bucket, "key", DATA)
+    with Cluster(folder).starting():
+        kill_all(folder)
+        assert await told_to_slow_down(backend, bucket, 12) < 5
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        async with asyncio.timeout(5):
+            reading = asyncio.ensure_future(told_to_slow_down(backend, bucket, 12))
+            await asyncio.to_thread(os.getpid)
+            await reading
+    assert await until_it_serves(partial(get, backend, bucket, "key")) == DATA
+    await backend.close()
+
+
+async def test_whoever_leaves_does_not_wait_for_somebody_else_s_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WAIT", 0.2)
+    monkeypatch.setattr(embedded, "LEAVE", 0.2)
+    backend = a_store(folder)
+    await backend.open()
+    bucket = await create_bucket(backend, "bucket")
+    with Cluster(folder).starting():
+        kill_all(folder)
+        await told_to_slow_down(backend, bucket, 1)
+        async with asyncio.timeout(5):
+            await backend.close()
+    with Cluster(folder).alone():
+        assert Cluster(folder).pid() is None
+
+
+async def test_a_start_goes_on_when_those_who_waited_have_given_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WAIT", 0.3)
+    backend = a_store(folder, durable=True)
+    await backend.open()
+    bucket = await create_bucket(backend, "bucket")
+    await put(backend, bucket, "key", DATA)
+    with monkeypatch.context() as recovering:
+        recovering.setattr(Cluster, "_is_ready", lambda _: False)
+        recovering.setattr(Cluster, "answers", lambda _: False)
+        kill_all(folder)
+        assert await told_to_slow_down(backend, bucket, 12) < 5
+        until(lambda: Cluster(folder).pid() is not None)
+        leader = Cluster(folder).pid()
+        assert await told_to_slow_down(backend, bucket, 3) < 5
+        assert Cluster(folder).pid() == leader, "one start serves all"
+    assert await until_it_serves(partial(get, backend, bucket, "key")) == DATA
+    assert Cluster(folder).pid() == leader
+    await backend.close()
+    assert Cluster(folder).pid() is None
+
+
+async def test_a_first_start_that_is_not_waited_for_leaves_nothing_running(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody presses Ctrl-C."""
+    made = a_store(folder)
+    await made.open()
+    await made.close()
+    monkeypatch.setattr(Cluster, "_is_ready", lambda _: False)
+    opening = asyncio.ensure_future(a_store(folder).open())
+    await asyncio.to_thread(until, lambda: Cluster(folder).pid() is not None)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert Cluster(folder).pid() is None
 
 
 # Closed to all others

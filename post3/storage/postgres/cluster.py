@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import pwd
 import shutil
@@ -45,6 +46,7 @@ LINGER: Final = 20.0
 PATIENCE: Final = 5.0
 """Seconds of starting after which it is told that it takes long."""
 LOG_SIZE: Final = 10 * 2**20
+GIVEN_UP: Final = "PostgreSQL was not waited for: post3 is stopping."
 UNPRIVILEGED: Final = ("postgres", "nobody")
 SETTINGS: Final = """\
 # Written by post3 at every start. Settings of your own belong into postgresql.conf, behind the line that includes this.
@@ -83,6 +85,8 @@ class Cluster:
         self.data = self.folder / name
         self._archive = archive.absolute() if archive is not None else None
         self.user_name = user
+        self.leaving = threading.Event()
+        """Set by whoever no longer waits for a start: it is given up."""
 
     def coming(self) -> Cluster:
         """The cluster that is to take this one's place; nothing is left of one that never came."""
@@ -174,13 +178,25 @@ class Cluster:
         return fd
 
     @contextmanager
-    def starting(self) -> Iterator[None]:
-        """Be the only one who starts or stops it."""
-        fd = self.lock("starting", fcntl.LOCK_EX)
+    def starting(self, within: float = math.inf) -> Iterator[None]:
+        """Be the only one who starts or stops it. Raises TimeoutError when it is somebody else for so many seconds."""
+        fd = os.open(self.folder / "starting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            self._wait_for(fd, time.monotonic() + within)
             yield
         finally:
             os.close(fd)
+
+    def _wait_for(self, fd: int, deadline: float) -> None:
+        """Lock a file, however long somebody else has it, unless it is no longer waited for."""
+        while True:
+            try:
+                return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError from None
+            if self.leaving.wait(0.02):
+                raise ValueError(GIVEN_UP)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -405,6 +421,10 @@ class Cluster:
         while not self._is_ready():
             if ended.wait(0.01):
                 return False
+            if self.leaving.is_set():
+                server.send_signal(signal.SIGINT)
+                ended.wait(STOP_TIME)
+                raise ValueError(GIVEN_UP)
             if not told and time.monotonic() - began > PATIENCE:
                 logger.warning("PostgreSQL is still starting; after a crash it repeats what its log holds")
                 told = True
