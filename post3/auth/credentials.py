@@ -39,8 +39,8 @@ SECRET_KEY: Final = Rule(
     re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{8,128}"), "8 to 128 characters, none of them a control character"
 )
 USER_ID: Final = Rule(
-    re.compile(r"(?!(?:" + "|".join(map(re.escape, sorted(RESERVED_IDS))) + r")\Z)[A-Za-z0-9_.@+=-]{1,128}"),
-    f"1 to 128 letters, digits and _.@+=- (and not {ROOT.id}, which is root's)",
+    re.compile(r"(?!(?:" + "|".join(map(re.escape, sorted(RESERVED_IDS))) + r")\Z)[A-Za-z0-9_.@+=$-]{1,128}"),
+    f"1 to 128 letters, digits and _.@+=$- (and not {ROOT.id}, which is root's)",
 )
 DISPLAY_NAME: Final = Rule(
     re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{0,256}"),

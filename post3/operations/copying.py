@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from post3.auth.authorisation import Rights, of_version
+from post3.auth.authorisation import Rights
 from post3.errors import AccessDenied, InvalidArgument, InvalidRange, InvalidRequest, NoSuchKey, NoSuchVersion
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM, parse_algorithm
@@ -80,8 +80,7 @@ async def _readable_source(
             raise InvalidRequest("The source of a copy may not specifically refer to a delete marker by version id.")
     except (NoSuchKey, NoSuchVersion, InvalidRequest) as error:
         raise rights.hide(error, key) from None
-    action = "s3:GetObject"
-    rights.check_version(of_version(action) if version_id is not None else action, "READ", version)
+    rights.check_version("s3:GetObject", "READ", version, is_named=version_id is not None)
     return version
 
 

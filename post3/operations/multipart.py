@@ -36,7 +36,7 @@ from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.tree import Tree, each, text
 from post3.model.upload import Upload, upload_id_at
-from post3.operations.granting import completed_access, object_access, owner_of
+from post3.operations.granting import completed_access, object_access, parties
 from post3.operations.objects import (
     checksum_elements,
     part_number,
@@ -343,7 +343,6 @@ async def list_parts(call: Call) -> Response:
     upload = await open_upload(call)
     parts = await call.backend.list_parts(call.bucket, upload, after=after, limit=limit + 1)
     page, truncated = parts[:limit], len(parts) > limit > 0
-    owner = owner_of(call, upload.owner)
     return document(
         "ListPartsResult",
         {
@@ -355,8 +354,7 @@ async def list_parts(call: Call) -> Response:
             "MaxParts": limit,
             "IsTruncated": truncated,
             "Part": [_told_part(upload, part) for part in page],
-            "Initiator": owner,
-            "Owner": owner,
+            **parties(call, upload),
             "StorageClass": upload.storage_class,
             "ChecksumAlgorithm": upload.checksum_algorithm.upper() or None,
             "ChecksumType": upload.checksum_type or None,

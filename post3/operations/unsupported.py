@@ -12,7 +12,6 @@ from post3.s3.router import Needs, Operation, add
 
 UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("DELETE", "bucket", "analytics"): ("DeleteBucketAnalyticsConfiguration",),
-    ("DELETE", "bucket", "cors"): ("DeleteBucketCors",),
     ("DELETE", "bucket", "encryption"): ("DeleteBucketEncryption",),
     ("DELETE", "bucket", "intelligent-tiering"): ("DeleteBucketIntelligentTieringConfiguration",),
     ("DELETE", "bucket", "inventory"): ("DeleteBucketInventoryConfiguration",),
@@ -28,7 +27,6 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("GET", "bucket", "abac"): ("GetBucketAbac",),
     ("GET", "bucket", "accelerate"): ("GetBucketAccelerateConfiguration",),
     ("GET", "bucket", "analytics"): ("GetBucketAnalyticsConfiguration", "ListBucketAnalyticsConfigurations"),
-    ("GET", "bucket", "cors"): ("GetBucketCors",),
     ("GET", "bucket", "encryption"): ("GetBucketEncryption",),
     ("GET", "bucket", "intelligent-tiering"): (
         "GetBucketIntelligentTieringConfiguration",
@@ -59,7 +57,6 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("PUT", "bucket", "abac"): ("PutBucketAbac",),
     ("PUT", "bucket", "accelerate"): ("PutBucketAccelerateConfiguration",),
     ("PUT", "bucket", "analytics"): ("PutBucketAnalyticsConfiguration",),
-    ("PUT", "bucket", "cors"): ("PutBucketCors",),
     ("PUT", "bucket", "encryption"): ("PutBucketEncryption",),
     ("PUT", "bucket", "intelligent-tiering"): ("PutBucketIntelligentTieringConfiguration",),
     ("PUT", "bucket", "inventory"): ("PutBucketInventoryConfiguration",),

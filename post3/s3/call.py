@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from post3.auth.authentication import Proof
-from post3.auth.authorisation import Basis, Rights, of_version
+from post3.auth.authorisation import Basis, Rights
 from post3.errors import (
     AccessDenied,
     InvalidArgument,
@@ -106,6 +106,11 @@ class Call:
         return None if version_id is None else parse_version_id(version_id)
 
     @property
+    def names_version(self) -> bool:
+        """Whether a version is asked for by its id."""
+        return "versionId" in self.query
+
+    @property
     def now(self) -> datetime:
         """The server's clock, in UTC. What decides anything comes from the store's clock."""
         return datetime.now(UTC)
@@ -113,14 +118,10 @@ class Call:
     # Rights
 
     def rights_in(self, bucket: Bucket) -> Rights:
-        """What whoever asks may do with a bucket."""
+        """What whoever asks may do with a bucket. Raises AccessDenied for one that they have no business with."""
+        if self.proof.only_bucket not in ("", bucket.name):
+            raise AccessDenied(f"A web page from elsewhere may use the bucket {self.proof.only_bucket} alone.")
         return Rights(self.identity, bucket, lambda: policy_context(self.request, self.proof))
-
-    @property
-    def action(self) -> str:
-        """The right that the operation is, of a version where one is named."""
-        action = self.operation.action
-        return of_version(action) if "versionId" in self.query else action
 
     def authorise(self) -> None:
         """Raise AccessDenied unless the operation's need is met, as far as it is one of the bucket's, and the bucket is
@@ -132,7 +133,9 @@ class Call:
         if needs is Needs.USER and self.identity == ANONYMOUS:
             raise AccessDenied
         if needs.level == "bucket":
-            self.basis = self.rights_in(self.bucket).check(self.action, needs.permission, self.key)
+            version_id = self.query.get("versionId")
+            rights = self.rights_in(self.bucket)
+            self.basis = rights.check(self.operation.action, needs.permission, self.key, version_id)
         if self.loaded is not None and self.headers.get(EXPECTED_OWNER, self.loaded.owner) != self.loaded.owner:
             raise AccessDenied
 
@@ -149,15 +152,14 @@ class Call:
         except (NoSuchKey, NoSuchVersion) as error:
             raise rights.hide(error, self.key) from None
         if permission is not None and not version.is_delete_marker:
-            rights.check_version(self.action, permission, version)
+            rights.check_version(self.operation.action, permission, version, is_named=self.names_version)
         return version
 
     def check_version(self, action: str, version: ObjectVersion) -> None:
         """Raise AccessDenied unless this action on the version is allowed, beside the operation's own."""
         permission = self.operation.needs.permission
         if permission is not None:
-            action = of_version(action) if "versionId" in self.query else action
-            self.rights_in(self.bucket).check_version(action, permission, version)
+            self.rights_in(self.bucket).check_version(action, permission, version, is_named=self.names_version)
 
     async def update_version(self, change: Change[ObjectVersion]) -> ObjectVersion:
         """Change the record of the version that the path and versionId name, when that is allowed, as one step.
@@ -181,7 +183,7 @@ class Call:
             raise rights.hide(MethodNotAllowed(Method=self.request.method, ResourceType="DeleteMarker"), self.key)
         permission = self.operation.needs.permission
         if permission is not None:
-            rights.check_version(self.action, permission, version)
+            rights.check_version(self.operation.action, permission, version, is_named=self.names_version)
         return change(version)
 
     async def update_bucket(self, change: Change[Bucket]) -> Bucket:

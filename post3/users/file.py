@@ -45,8 +45,7 @@ class UsersFile:
             changed = await asyncio.to_thread(self._read)
         except CredentialsError as error:
             if str(error) != self._told:
-                # A file that cannot be read is tried again and again; a wrong one is read once.
-                self._told = str(error) if self._seen is None else ""
+                self._told = str(error)
                 logger.error("%s; the users that it named before stay in force", str(error).removesuffix("."))
             return False
         self._told = ""

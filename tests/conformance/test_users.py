@@ -172,6 +172,79 @@ async def test_a_key_that_races_with_the_end_of_its_user_is_theirs_or_nobodys(ba
     assert await backend.list_records(KEY) == []
 
 
+class Meanwhile:
+    """Records as a process uses them to which, before it does this with a kind for the nth time, something happens."""
+
+    def __init__(
+        self, records: Records, method: str, kind: str, happens: Callable[[], Awaitable[Any]], nth: int = 1
+    ) -> None:
+        self._records = records
+        self._when = method, kind
+        self._left = nth
+        self._happens = happens
+        self.get_record = records.get_record
+
+    async def update_record(self, kind: str, id: str, change: Change[Record | None]) -> Record | None:
+        await self._let_happen("update", kind)
+        return await self._records.update_record(kind, id, change)
+
+    async def list_records(self, kind: str, after: str = "", limit: int = 1000) -> list[Record]:
+        await self._let_happen("list", kind)
+        return await self._records.list_records(kind, after, limit)
+
+    async def _let_happen(self, method: str, kind: str) -> None:
+        self._left -= (method, kind) == self._when
+        if self._left == 0:
+            self._left = -1
+            await self._happens()
+
+
+async def test_a_user_who_goes_while_getting_a_key_gets_none(backend: Backend) -> None:
+    await add_user(backend, BOB)
+    records = Meanwhile(backend, "update", KEY, lambda: remove_user(backend, "bob"))
+    assert await refused(add_key(records, "bob", "KEY")) == "There is no user bob in this store."
+    assert await backend.list_records(KEY) == []
+
+
+async def test_a_user_who_is_another_by_now_gets_no_key_either(backend: Backend) -> None:
+    async def replace_bob() -> None:
+        await remove_user(backend, "bob")
+        await add_user(backend, BOB)
+
+    await add_user(backend, BOB)
+    records = Meanwhile(backend, "update", KEY, replace_bob)
+    assert await refused(add_key(records, "bob", "KEY")) == "There is no user bob in this store."
+    assert await list_keys(backend) == []
+
+
+async def test_what_comes_while_a_user_is_removed_stays(backend: Backend) -> None:
+    async def add_carol() -> None:
+        await add_user(backend, Identity("carol", "x", "c@example.com"))
+        await add_key(backend, "carol", "KEY")
+
+    await add_user(backend, BOB)
+    # Users are read, carol comes, and what belongs to none of the users is swept away.
+    await remove_user(Meanwhile(backend, "list", KEY, add_carol, nth=2), "bob")
+    assert [key.access_key for key in await list_keys(backend)] == ["KEY"]
+    assert [user.identity.email for user in await list_users(backend)] == ["c@example.com"]
+
+
+async def test_what_a_user_left_is_not_the_next_one_s_of_that_id(backend: Backend) -> None:
+    await add_user(backend, Identity("bob", "x", "b@example.com"))
+    await add_key(backend, "bob", "KEY")
+    with pytest.raises(DiedError):
+        await remove_user(Dying(backend, 2, made=True), "bob")
+    assert await list_users(backend) == []
+    await add_user(backend, BOB)
+    assert await list_users(backend) == [User(BOB)]
+    await add_user(backend, Identity("carol", "x", "b@example.com"))
+    await add_key(backend, "carol", "KEY")
+    assert [(user.identity.email, len(user.keys)) for user in await list_users(backend)] == [
+        ("", 0),
+        ("b@example.com", 1),
+    ]
+
+
 async def test_of_many_changes_at_once_the_last_look_sees_all(backend: Backend) -> None:
     known = KnownUsers(backend)
     done = False

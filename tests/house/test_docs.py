@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
+from post3.auth.users_document import parse_users
 from tests.databases import passable_folder
 from tests.operations_table import FILE, page
 from tests.servers import Server, post3_serve
@@ -72,6 +74,23 @@ def test_the_readmes_backup_lines_do_as_they_say() -> None:
         for data_dir in ("restored", "copied"):
             with post3_serve("--data-dir", data_dir, cwd=folder) as server:
                 assert run(f"curl -fsS {server.url}/bucket/key", server) == "hello"
+
+
+def test_the_readmes_lines_on_users_do_as_they_say(tmp_path: Path) -> None:
+    fs = {"POST3_BACKEND": "fs", "POST3_DATA_DIR": str(tmp_path / "data")}
+    with post3_serve(cwd=tmp_path, env=fs) as server:
+        variables = " ".join(f"{name}={value}" for name, value in fs.items())
+        _add, key, listed = [run(f"{variables} {command}", server, tmp_path) for command in block("users")]
+        (user,) = json.loads(listed)["users"]
+        assert (user["id"], user["email"]) == ("alice", "alice@example.com")
+        assert f"access key: {user['keys'][0]}\n" in key
+
+
+def test_the_readmes_users_file_is_one() -> None:
+    match = re.search(r"```json\n(.*?)```", README, re.DOTALL)
+    assert match is not None
+    (user,) = parse_users(match[1].replace("…", "open sesame"))
+    assert [key.access_key for key in user.keys] == ["ALICESKEY"]
 
 
 def test_the_readmes_lines_to_serve_and_to_test_are_one_line_each() -> None:

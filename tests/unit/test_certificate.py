@@ -60,7 +60,7 @@ def test_a_missing_file_and_a_folder_are_told_by_name(tmp_path: Path) -> None:
 def test_a_passphrase_is_not_asked_for(tmp_path: Path) -> None:
     cert, key = write(tmp_path, *split(pem()))
     locked = tmp_path / "locked.pem"
-    command = ["openssl", "pkey", "-in", key, "-aes-256-cbc", "-passout", "pass:secret", "-out", locked]
+    command = ["openssl", "pkey", "-in", str(key), "-aes-256-cbc", "-passout", "pass:secret", "-out", str(locked)]
     subprocess.run(command, check=True, capture_output=True, timeout=30)
 
     with pytest.raises(ConfigError, match="passphrase"):

@@ -120,8 +120,9 @@ async def test_after_half_a_second_one_looks_and_nobody_waits(
 ) -> None:
     store.answers.clear()
     clock.now += 0.6
-    for _ in range(100):
-        await known.refresh()
+    async with asyncio.timeout(2):
+        for _ in range(100):
+            await known.refresh()
     await settle()
     assert store.asked == 1
     store.answers.set()
