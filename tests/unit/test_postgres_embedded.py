@@ -311,8 +311,9 @@ async def test_it_has_no_port_and_no_folder_that_others_may_enter(folder: Path) 
     await backend.open()
     cluster = Cluster(folder)
     assert listening_ports(cluster.pid()) == 0
-    for place in (cluster.folder, cluster.data, cluster.socket_folder()):
+    for place in (cluster.data, cluster.socket_folder()):
         assert mode_of(place) == 0o700
+    assert mode_of(cluster.folder) == (0o710 if AS_ROOT else 0o700)
     await backend.close()
     assert {place: mode_of(place) for place in above} == above
 
@@ -370,7 +371,7 @@ async def test_another_user_is_let_in_by_no_door(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root has somebody else to run it as")
-async def test_as_root_it_alone_runs_as_somebody_else_who_owns_its_folder(folder: Path) -> None:
+async def test_as_root_it_alone_runs_as_somebody_else_who_owns_its_data(folder: Path) -> None:
     data_dir = folder / "data"
     backend = a_store(data_dir)
     await backend.open()
@@ -378,9 +379,173 @@ async def test_as_root_it_alone_runs_as_somebody_else_who_owns_its_folder(folder
     user = cluster.user()
     assert user is not None
     assert user.pw_uid != 0
-    assert owner_of(f"/proc/{cluster.pid()}") == owner_of(cluster.folder) == user.pw_uid
-    assert owner_of(data_dir) == 0
+    for place in (f"/proc/{cluster.pid()}", cluster.data, cluster.socket_folder()):
+        assert owner_of(place) == user.pw_uid
+    for place in (data_dir, cluster.folder, cluster.folder / "log", cluster.folder / "socket"):
+        assert owner_of(place) == 0
     await backend.close()
+
+
+# What its user may have put in the way of root
+
+PLANT: Final = """
+from pathlib import Path
+become()
+for word in sys.argv[2:]:
+    place, _, target = word.partition("=")
+    place = Path(sys.argv[1], place)
+    try:
+        if place.is_dir() and not place.is_symlink():
+            place.rename(place.with_name("moved"))
+        place.unlink(missing_ok=True)
+        place.symlink_to(target)
+    except PermissionError:
+        print("may not")
+"""
+SECRET: Final = "root's alone"
+
+
+class Victims:
+    """Files and folders of root's that nobody may touch."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o711)
+        self.file, self.folder, self.absent = folder / "file", folder / "folder", folder / "absent"
+        self.file.write_text(SECRET)
+        self.file.chmod(0o600)
+        self.folder.mkdir(mode=0o700)
+        self._before = self._looks()
+
+    def _looks(self) -> list[tuple[int, ...]]:
+        return [tuple(os.stat(place)[:6]) for place in (self.file, self.folder)]
+
+    def check(self) -> None:
+        """All is as it was."""
+        assert self.file.read_text() == SECRET
+        assert list(self.folder.iterdir()) == []
+        assert not self.absent.exists()
+        assert self._looks() == self._before
+
+
+def plant(folder: Path, **links: Path) -> str:
+    """Put links in a folder, as the user of PostgreSQL; a folder of that name goes out of the way."""
+    user = Cluster(folder.parent).user()
+    assert user is not None
+    return run_as(user.pw_name, PLANT, folder, *(f"{name}={target}" for name, target in links.items()))
+
+
+def make_older(folder: Path) -> None:
+    """Give DIR/pg to the user of PostgreSQL, as it once was."""
+    user = Cluster(folder).user()
+    assert user is not None
+    os.chown(folder / "pg", user.pw_uid, user.pw_gid)
+    os.chown(folder / "pg" / "socket", user.pw_uid, user.pw_gid)
+    (folder / "pg").chmod(0o700)
+
+
+@pytest.fixture
+async def filled(folder: Path) -> Path:
+    """A data directory with a bucket and an object, closed."""
+    backend = a_store(folder / "data")
+    await backend.open()
+    await put(backend, await create_bucket(backend, "bucket"), "key", DATA)
+    await backend.close()
+    return folder / "data"
+
+
+async def check_filled(data_dir: Path) -> None:
+    """It opens and has what it had."""
+    backend = a_store(data_dir)
+    await backend.open()
+    assert await get(backend, await backend.get_bucket("bucket"), "key") == DATA
+    await backend.close()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+async def test_its_user_can_put_nothing_beside_its_data(folder: Path, filled: Path) -> None:
+    victims = Victims(folder / "victims")
+    told = plant(filled / "pg", **{"log": victims.file, ".socket.new": victims.absent, "run": victims.folder})
+    assert told.split("\n") == ["may not"] * 3 + [""]
+    await check_filled(filled)
+    victims.check()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+async def test_a_folder_of_the_older_layout_opens_whatever_was_planted_in_it(folder: Path, filled: Path) -> None:
+    make_older(filled)
+    await check_filled(filled)
+    assert (owner_of(filled / "pg"), mode_of(filled / "pg")) == (0, 0o710)
+
+    make_older(filled)
+    victims = Victims(folder / "victims")
+    links = dict.fromkeys(("log", "log.old", "users", "starting", "socket", ".socket.new"), victims.file)
+    links |= {"run": victims.folder, ".binaries": victims.absent}
+    assert plant(filled / "pg", **links) == ""
+    await check_filled(filled)
+    victims.check()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+async def test_a_second_name_of_a_file_of_root_s_is_not_written_to(folder: Path, filled: Path) -> None:
+    make_older(filled)
+    victims = Victims(folder / "victims")
+    (filled / "pg" / "log").unlink()
+    os.link(victims.file, filled / "pg" / "log")
+    await check_filled(filled)
+    assert (filled / "pg" / "log").read_text() != SECRET
+    assert victims.file.read_text() == SECRET
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+async def test_what_root_writes_within_the_data_goes_through_no_link(folder: Path, filled: Path) -> None:
+    victims = Victims(folder / "victims")
+    names = ("post3.conf", "pg_hba.conf", "pg_ident.conf")
+    links = dict.fromkeys((*names, *(f".{name}.new" for name in names)), victims.file)
+    assert plant(filled / "pg" / "data", **links) == ""
+    await check_filled(filled)
+    victims.check()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+async def test_data_that_is_a_link_of_its_user_s_is_refused(folder: Path, filled: Path) -> None:
+    make_older(filled)
+    victims = Victims(folder / "victims")
+    assert plant(filled / "pg", data=victims.folder) == ""
+    for _ in range(2):
+        assert "is a link that root did not make" in await refusal(filled)
+    victims.check()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+async def test_data_that_root_has_moved_and_linked_is_served(folder: Path, filled: Path) -> None:
+    (filled / "pg" / "data").rename(folder / "elsewhere")
+    (filled / "pg" / "data").symlink_to(folder / "elsewhere")
+    await check_filled(filled)
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+async def test_a_socket_s_folder_elsewhere_is_not_taken_where_it_is_a_link(folder: Path) -> None:
+    long = folder / ("long" * 20)
+    backend = a_store(long)
+    await backend.open()
+    place = Cluster(long).socket_folder()
+    await backend.close()
+    victims = Victims(folder / "victims")
+    assert plant(place.parent, **{place.name: victims.folder}) == ""
+    again = a_store(long)
+    await again.open()
+    await again.ping()
+    assert Cluster(long).socket_folder() != place
+    await again.close()
+    victims.check()
+    place.unlink()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+async def test_data_of_another_user_is_refused_with_their_name(filled: Path) -> None:
+    said = await refusal(filled, user="daemon")
+    assert f"{filled / 'pg' / 'data'} belongs to user" in said
+    assert "say --pg-user" in said
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root has somebody else to run it as")

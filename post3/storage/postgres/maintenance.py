@@ -236,7 +236,7 @@ def _restore(cluster: Cluster, backup: Path, archive: Path | None, target: str |
         try:
             coming.take(backup)
             if archive is not None:
-                (coming.data / "recovery.signal").touch()
+                coming.write("recovery.signal", "")
                 settings = RECOVERY.format(archive=quoted(archive.absolute()))
             if target is not None:
                 settings += f"recovery_target_time = '{target}'\n"
@@ -281,7 +281,10 @@ def _upgrade(cluster: Cluster) -> tuple[int, int, Path]:
                 *("--old-bindir", old.folder, "--new-bindir", new.folder),
                 *("--old-datadir", cluster.data, "--new-datadir", coming.data),
                 timeout=None,
+                cwd=coming.data,
             )
+            # It would remove what is at the old place, and that is the new one in a moment.
+            (coming.data / "delete_old_cluster.sh").unlink(missing_ok=True)
         except BaseException:
             shutil.rmtree(coming.data, ignore_errors=True)
             raise
