@@ -27,6 +27,7 @@ from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.binaries import Binaries, installed
 from post3.storage.postgres.cluster import LONGEST_SOCKET, Cluster
 from post3.storage.postgres.embedded import EmbeddedDatabase
+from post3.storage.postgres.nofollow import give_tree
 from tests.conftest import MIB, create_bucket, get, put, some_bytes
 from tests.databases import passable_folder
 from tests.servers import ROOT, environment, read_line, started
@@ -539,6 +540,22 @@ async def test_a_socket_s_folder_elsewhere_is_not_taken_where_it_is_a_link(folde
     await again.close()
     victims.check()
     place.unlink()
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+def test_a_copy_of_a_backup_is_given_away_but_for_what_its_links_lead_to(folder: Path) -> None:
+    victims = Victims(folder / "victims")
+    copy = folder / "copy"
+    (copy / "base").mkdir(parents=True)
+    (copy / "base" / "file").touch()
+    (copy / "base" / "file-link").symlink_to(victims.file)
+    (copy / "folder-link").symlink_to(victims.folder)
+    user = pwd.getpwnam("nobody")
+    give_tree(copy, user)
+    given = [copy, *copy.rglob("*")]
+    assert len(given) == 5
+    assert {place.lstat().st_uid for place in given} == {user.pw_uid}
+    victims.check()
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
