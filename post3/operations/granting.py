@@ -1,4 +1,4 @@
-"""Who owns what a request makes, and the ACL that it gets."""
+"""Who owns what a request makes, the ACL that it gets, and whether it may have tags."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from post3.model import ownership, public_access
 from post3.model.bucket import Bucket
 from post3.model.grants import Grant, Grants, from_headers, is_public
 from post3.model.identity import ANONYMOUS, Identity
+from post3.model.tagging import Tags
 from post3.model.tree import Tree
 from post3.model.upload import Upload
 from post3.s3.call import Call
@@ -26,13 +27,26 @@ def owner_of(call: Call, id: str) -> Tree:
 def object_access(call: Call, bucket: Bucket) -> tuple[str, Grants | None]:
     """Owner and ACL of an object that whoever asks writes with this request's headers.
 
-    Raises AccessControlListNotSupported where ACLs do not count, AccessDenied where public ones are blocked.
+    Raises AccessControlListNotSupported where ACLs do not count; AccessDenied where public ones are blocked, and where
+    the policy denies setting any.
     """
     how, canned = ownership.of_bucket(bucket), call.headers.get("x-amz-acl")
     owner = ownership.owner_of_object(how, _writer(call.identity.id, bucket), bucket.owner, canned)
     grants = from_headers(call.headers, owner, bucket.owner, call.directory, of_bucket=False)
+    if grants is not None and call.rights_in(bucket).denies("s3:PutObjectAcl", call.key):
+        raise AccessDenied
     ownership.check_acl(how, canned, grants, bucket.owner)
     return owner, unblocked(bucket, grants)
+
+
+def check_tags(call: Call, bucket: Bucket, tags: Tags) -> None:
+    """Raise AccessDenied unless whoever asks may put the object that is made, and these tags on it.
+
+    A policy must allow both; whoever owns the bucket, or may write by its ACL, needs nothing more.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (Permissions)
+    """
+    if tags:
+        call.rights_in(bucket).check("s3:PutObjectTagging", call.operation.needs.permission, call.key)
 
 
 def completed_access(bucket: Bucket, upload: Upload) -> tuple[str, Grants | None]:

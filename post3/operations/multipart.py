@@ -6,11 +6,10 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from post3.auth.authorisation import Basis
 from post3.errors import (
-    AccessDenied,
     BadDigest,
     EntityTooLarge,
     EntityTooSmall,
@@ -36,7 +35,7 @@ from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.tree import Tree, each, text
 from post3.model.upload import Upload, upload_id_at
-from post3.operations.granting import completed_access, object_access, parties
+from post3.operations.granting import check_tags, completed_access, object_access, parties
 from post3.operations.objects import (
     checksum_elements,
     part_number,
@@ -49,6 +48,7 @@ from post3.s3.headers import (
     checksum_headers,
     checksum_values,
     quoted,
+    requested_tags,
     storage_class,
     stored_headers,
     user_metadata,
@@ -86,11 +86,13 @@ async def create_multipart_upload(call: Call) -> Response:
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
+        tags=requested_tags(headers),
         checksum_algorithm=algorithm,
         checksum_type=check_type(algorithm, wanted_type) if algorithm else "",
     )
 
     async def create(bucket: Bucket) -> Upload:
+        check_tags(call, bucket, upload.tags)
         return await call.backend.create_upload(bucket, replace(upload, acl=object_access(call, bucket)[1]))
 
     await call.commit(create)
@@ -105,22 +107,21 @@ async def open_upload(call: Call) -> Upload:
     """The upload that uploadId names, when whoever asks may go on with it. Raises NoSuchUpload, also when it is
     completed.
     """
-    upload = await call.backend.get_upload(call.bucket, call.key, call.query["uploadId"])
-    check_initiator(call, upload)
+    upload = await _allowed_upload(call, call.bucket)
     if upload.version_id is not None:
         raise NoSuchUpload(UploadId=upload.upload_id)
     return upload
 
 
-def check_initiator(call: Call, upload: Upload) -> None:
-    """Raise AccessDenied for an upload of somebody else's, where only the bucket's ACL lets one write.
-
-    Asked again with each bucket that is loaded anew: the reason why one may write may be another.
-
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
-    """
-    if call.basis is Basis.GRANT and upload.owner != call.identity.id:
-        raise AccessDenied
+async def _allowed_upload(call: Call, bucket: Bucket) -> Upload:
+    """The upload named by uploadId, open or completed. Raises AccessDenied; NoSuchUpload for whoever may know that."""
+    try:
+        upload = await call.backend.get_upload(bucket, call.key, call.query["uploadId"])
+    except NoSuchUpload:
+        call.check_upload(None)
+        raise
+    call.check_upload(upload)
+    return upload
 
 
 def part_algorithms(upload: Upload) -> tuple[str, ...]:
@@ -150,7 +151,7 @@ async def upload_part(call: Call) -> Response:
         )
 
     async def own(blob: Blob, bucket: Bucket) -> Part:
-        check_initiator(call, upload)
+        call.check_upload(upload)
         part = Part(number, body.size, body.etag, call.now, blob, body.checksums)
         return await call.backend.put_part(bucket, upload, part)
 
@@ -268,11 +269,12 @@ async def complete_multipart_upload(call: Call) -> Response:
         checksum_type=checksum_type,
         headers=upload.headers,
         metadata=upload.metadata,
+        tags=upload.tags,
     )
     _check_promises(call, upload, version)
 
     async def finish(bucket: Bucket) -> ObjectVersion:
-        check_initiator(call, upload)
+        call.check_upload(upload)
         owner, acl = completed_access(bucket, upload)
         described = replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
         return await call.backend.finish_upload(bucket, upload, described, parts, conditions.for_put)
@@ -285,16 +287,14 @@ async def _upload_and_parts(call: Call) -> tuple[Upload, Sequence[Part]]:
 
     The request's document is read by now, so a bucket that changed is loaded here: the call cannot be repeated.
     """
-    upload_id = call.query["uploadId"]
-    upload = await call.commit(lambda bucket: call.backend.get_upload(bucket, call.key, upload_id))
-    check_initiator(call, upload)
+    upload = await call.commit(partial(_allowed_upload, call))
     if upload.version_id is not None:
         return upload, ()
     try:
         return upload, await call.commit(lambda bucket: call.backend.list_parts(bucket, upload))
     except NoSuchUpload:
         # The same completion, sent twice, may have won between the two looks.
-        return await call.commit(lambda bucket: call.backend.get_upload(bucket, call.key, upload_id)), ()
+        return await call.commit(partial(_allowed_upload, call)), ()
 
 
 async def _completed_version(call: Call, upload: Upload) -> ObjectVersion:
@@ -322,20 +322,20 @@ def _completed(call: Call, version: ObjectVersion) -> Response:
     return document("CompleteMultipartUploadResult", tree, headers=told)
 
 
-@operation("DELETE", "object", "uploadId", needs=Needs.WRITE)
+@operation("DELETE", "object", "uploadId", needs=Needs.UPLOAD)
 async def abort_multipart_upload(call: Call) -> Response:
     """Forget the upload and its parts."""
     upload = await open_upload(call)
 
     async def abort(bucket: Bucket) -> None:
-        check_initiator(call, upload)
+        call.check_upload(upload)
         await call.backend.abort_upload(bucket, upload)
 
     await call.commit(abort)
     return Response(204)
 
 
-@operation("GET", "object", "uploadId", action="s3:ListMultipartUploadParts", needs=Needs.WRITE)
+@operation("GET", "object", "uploadId", action="s3:ListMultipartUploadParts", needs=Needs.UPLOAD)
 async def list_parts(call: Call) -> Response:
     """The parts that have arrived, by number."""
     limit = call.int_parameter("max-parts", 1000, 0, 1000)

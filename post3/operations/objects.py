@@ -19,11 +19,12 @@ from post3.errors import (
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM
 from post3.model.conditions import WriteConditions
+from post3.model.identity import ANONYMOUS
 from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.ranges import ByteRange, runs
 from post3.model.tree import Tree
-from post3.operations.granting import object_access
+from post3.operations.granting import check_tags, object_access
 from post3.operations.storing import store
 from post3.s3.call import Call
 from post3.s3.headers import (
@@ -35,6 +36,7 @@ from post3.s3.headers import (
     parse_range,
     quoted,
     read_conditions,
+    requested_tags,
     storage_class,
     stored_headers,
     user_metadata,
@@ -71,7 +73,9 @@ async def put(call: Call) -> ObjectVersion:
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
+        tags=requested_tags(headers),
     )
+    check_tags(call, call.bucket, version.tags)
     await check_early(call, conditions)
     body = call.body(DEFAULT_ALGORITHM)
 
@@ -85,7 +89,10 @@ async def put(call: Call) -> ObjectVersion:
 
 
 def placed(call: Call, bucket: Bucket, version: ObjectVersion) -> ObjectVersion:
-    """The version as the bucket takes it now: under its versioning, ownership controls and block of public access."""
+    """The version as the bucket takes it now: under its versioning, ownership controls, policy and block of public
+    access.
+    """
+    check_tags(call, bucket, version.tags)
     owner, acl = object_access(call, bucket)
     return replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
 
@@ -153,6 +160,11 @@ async def readable(call: Call) -> ObjectVersion:
     return version
 
 
+def version_header(call: Call, version: ObjectVersion) -> dict[str, str]:
+    """The version's id, where the bucket has had versions."""
+    return {"x-amz-version-id": version.version_id} if call.bucket.versioning else {}
+
+
 def hidden_by(marker: ObjectVersion, *, named: bool) -> S3Error:
     """The error for a marker: the key seems absent, but a marker named by its id cannot be read at all.
 
@@ -184,7 +196,9 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
     check_conditions(call, version)
     wanted = parse_range(headers.get("range")) if heeds_range(headers, version.etag, version.modified) else None
     response = Response(headers=version_headers(version, shows_version=bool(call.bucket.versioning)))
-    response.headers.update(overrides(call.query))
+    if version.tags and call.allows_version("s3:GetObjectTagging", None, version):
+        response.headers["x-amz-tagging-count"] = str(len(version.tags))
+    response.headers.update(_overrides(call))
     start, stop = 0, version.size
     shown, shown_type = version.checksums, version.checksum_type
     if "partNumber" in call.query:
@@ -205,6 +219,18 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
         response.headers.update(checksum_headers(shown, shown_type))
     response.headers["content-length"] = str(stop - start)
     return response, start, stop
+
+
+def _overrides(call: Call) -> dict[str, str]:
+    """The headers that the query puts in place of the stored ones. Raises InvalidRequest unless somebody signed it.
+
+    Else anybody could make a link by which a stranger's bytes are shown as a page.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (Overriding response header values)
+    """
+    told = overrides(call.query)
+    if told and call.identity == ANONYMOUS:
+        raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
+    return told
 
 
 def _satisfied(wanted: ByteRange, size: int, value: str) -> tuple[int, int]:

@@ -47,16 +47,20 @@ class Needs(Enum):
     WRITE = ("bucket", "WRITE")
     READ_BUCKET_ACL = ("bucket", "READ_ACP")
     WRITE_BUCKET_ACL = ("bucket", "WRITE_ACP")
+    UPLOAD = ("upload", None)
+    """The bucket's owner, or whoever began the upload; decided where it is loaded: `Call.check_upload`."""
     READ = ("object", "READ")
     """Of the version, and so decided where it is loaded: `Call.version`."""
+    OBJECT_OWNER = ("object", None)
+    """The object's owner: no ACL grants it."""
     READ_ACL = ("object", "READ_ACP")
     WRITE_ACL = ("object", "WRITE_ACP")
 
     def __init__(self, level: str, permission: Permission | None) -> None:
         self.level = level
-        """Whose ACL it is: that of a bucket, of an object, or none."""
+        """Where it is decided: for the bucket, an upload, an object, or nowhere."""
         self.permission = permission
-        """The ACL's permission that allows it."""
+        """The ACL's permission that allows it; None: only who owns the bucket, or the object, may."""
 
 
 @dataclass(frozen=True, slots=True)
