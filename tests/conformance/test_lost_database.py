@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Final, TypeAlias
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import asyncpg
 import pytest
@@ -26,6 +27,7 @@ from post3.model.record import Record
 from post3.storage.postgres import connections
 from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.cluster import Cluster
+from post3.storage.postgres.database import RemoteDatabase
 from post3.storage.postgres.embedded import EmbeddedDatabase
 from post3.storage.protocol import Collected
 from tests.conftest import (
@@ -47,7 +49,7 @@ from tests.conftest import (
     some_bytes,
     write,
 )
-from tests.databases import database_url, passable_folder, postgres_backend
+from tests.databases import database_url, fresh_schema, passable_folder, postgres_backend
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 LARGE: Final = some_bytes(5 * MIB + 7)
@@ -199,6 +201,34 @@ async def test_a_read_that_waits_in_vain_for_its_answer_is_not_repeated(
             assert 1.9 < monotonic() - began < 3.9
         await put(store, bucket, "key", SMALL)
         assert await get(store, bucket, "key") == SMALL
+
+
+# Several hosts
+
+
+@pytest.mark.parametrize("form", ["authority", "query"])
+async def test_of_several_hosts_the_one_that_lives_is_used_and_found_again(form: str, other: Connection) -> None:
+    database = RemoteDatabase(several_hosts(form))
+    assert (await database.start())["target_session_attrs"] == "read-write"
+    store = PostgresBackend(database, schema=fresh_schema(), connections=2, durable=False)
+    await store.open()
+    bucket = await create_bucket(store, "bucket")
+    await put(store, bucket, "key", LARGE)
+    await cut_connections(other)
+    assert await get(store, bucket, "key") == LARGE
+    await put(store, bucket, "key", SMALL)
+    await store.close()
+
+
+def several_hosts(form: str) -> str:
+    """The test database behind a host where nobody listens."""
+    url = urlsplit(database_url())
+    user, _, host = url.netloc.rpartition("@")
+    folder = dict(parse_qsl(url.query)).get("host", "")
+    if form == "authority":
+        return f"postgresql://{user}@127.0.0.1:1,{host or quote(folder, safe='')}{url.path}"
+    name, _, port = host.partition(":")
+    return f"postgresql://{user}@{url.path}?host=127.0.0.1,{quote(folder or name)}&port=1,{port or 5432}"
 
 
 # A database that cannot write

@@ -34,6 +34,7 @@ from tests.servers import ROOT, environment, read_line, started
 
 T = TypeVar("T")
 AS_ROOT: Final = os.geteuid() == 0
+needs_root: Final = pytest.mark.skipif(not AS_ROOT, reason="only root can be somebody else, or run it as somebody else")
 DATA: Final = some_bytes(3 * MIB)
 
 
@@ -100,6 +101,12 @@ def run_as(user: str, script: str, *words: object) -> str:
         check=False,
     )
     return done.stdout + done.stderr
+
+
+def test_ci_is_root() -> None:
+    assert AS_ROOT or "CI" not in os.environ, (
+        "CI must run this as root, as .ci/run does: else half of it is not tested."
+    )
 
 
 # Starting and stopping
@@ -356,7 +363,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="root alone can be anybody")
+@needs_root
 async def test_another_user_is_let_in_by_no_door(folder: Path) -> None:
     backend = a_store(folder)
     await backend.open()
@@ -371,7 +378,7 @@ async def test_another_user_is_let_in_by_no_door(folder: Path) -> None:
     await backend.close()
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root has somebody else to run it as")
+@needs_root
 async def test_as_root_it_alone_runs_as_somebody_else_who_owns_its_data(folder: Path) -> None:
     data_dir = folder / "data"
     backend = a_store(data_dir)
@@ -462,7 +469,7 @@ async def check_filled(data_dir: Path) -> None:
     await backend.close()
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+@needs_root
 async def test_its_user_can_put_nothing_beside_its_data(folder: Path, filled: Path) -> None:
     victims = Victims(folder / "victims")
     told = plant(filled / "pg", **{"log": victims.file, ".socket.new": victims.absent, "run": victims.folder})
@@ -471,7 +478,7 @@ async def test_its_user_can_put_nothing_beside_its_data(folder: Path, filled: Pa
     victims.check()
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+@needs_root
 async def test_a_folder_of_the_older_layout_opens_whatever_was_planted_in_it(folder: Path, filled: Path) -> None:
     make_older(filled)
     await check_filled(filled)
@@ -486,7 +493,7 @@ async def test_a_folder_of_the_older_layout_opens_whatever_was_planted_in_it(fol
     victims.check()
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+@needs_root
 async def test_a_second_name_of_a_file_of_root_s_is_not_written_to(folder: Path, filled: Path) -> None:
     make_older(filled)
     victims = Victims(folder / "victims")
@@ -497,7 +504,7 @@ async def test_a_second_name_of_a_file_of_root_s_is_not_written_to(folder: Path,
     assert victims.file.read_text() == SECRET
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+@needs_root
 async def test_what_root_writes_within_the_data_goes_through_no_link(folder: Path, filled: Path) -> None:
     victims = Victims(folder / "victims")
     names = ("post3.conf", "pg_hba.conf", "pg_ident.conf")
@@ -507,7 +514,7 @@ async def test_what_root_writes_within_the_data_goes_through_no_link(folder: Pat
     victims.check()
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+@needs_root
 async def test_data_that_is_a_link_of_its_user_s_is_refused(folder: Path, filled: Path) -> None:
     make_older(filled)
     victims = Victims(folder / "victims")
@@ -517,14 +524,14 @@ async def test_data_that_is_a_link_of_its_user_s_is_refused(folder: Path, filled
     victims.check()
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+@needs_root
 async def test_data_that_root_has_moved_and_linked_is_served(folder: Path, filled: Path) -> None:
     (filled / "pg" / "data").rename(folder / "elsewhere")
     (filled / "pg" / "data").symlink_to(folder / "elsewhere")
     await check_filled(filled)
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+@needs_root
 async def test_a_socket_s_folder_elsewhere_is_not_taken_where_it_is_a_link(folder: Path) -> None:
     long = folder / ("long" * 20)
     backend = a_store(long)
@@ -542,7 +549,7 @@ async def test_a_socket_s_folder_elsewhere_is_not_taken_where_it_is_a_link(folde
     place.unlink()
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+@needs_root
 def test_a_copy_of_a_backup_is_given_away_but_for_what_its_links_lead_to(folder: Path) -> None:
     victims = Victims(folder / "victims")
     copy = folder / "copy"
@@ -558,14 +565,14 @@ def test_a_copy_of_a_backup_is_given_away_but_for_what_its_links_lead_to(folder:
     victims.check()
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+@needs_root
 async def test_data_of_another_user_is_refused_with_their_name(filled: Path) -> None:
     said = await refusal(filled, user="daemon")
     assert f"{filled / 'pg' / 'data'} belongs to user" in said
     assert "say --pg-user" in said
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root has somebody else to run it as")
+@needs_root
 async def test_programs_that_its_user_cannot_reach_are_copied_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -603,7 +610,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="where the tests run as an ordinary user, all of them show it")
+@needs_root
 def test_an_ordinary_user_runs_it_too(folder: Path) -> None:
     user = pwd.getpwnam("nobody")
     home = folder / "home"
@@ -624,7 +631,16 @@ def test_an_ordinary_user_runs_it_too(folder: Path) -> None:
 # What is refused, in a line
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root runs it as somebody else")
+@pytest.mark.parametrize(
+    ("archive", "part"), [("missing/wal", "there is no folder"), ("a`b", "its name may not contain")]
+)
+async def test_an_archive_that_cannot_be_is_told_before_anything_is_made(folder: Path, archive: str, part: str) -> None:
+    said = await refusal(folder / "data", archive=folder / archive)
+    assert said.startswith(f"--pg-archive {folder / archive}: {part}")
+    assert os.listdir(folder) == []
+
+
+@needs_root
 async def test_a_parent_folder_that_forbids_it_is_named(folder: Path) -> None:
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
@@ -633,7 +649,7 @@ async def test_a_parent_folder_that_forbids_it_is_named(folder: Path) -> None:
     assert mode_of(closed) == 0o700
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root names a user")
+@needs_root
 @pytest.mark.parametrize(("user", "part"), [("nobody-by-that-name", "no user nobody-by-that-name"), ("root", "root")])
 async def test_a_user_that_cannot_be_is_refused(folder: Path, user: str, part: str) -> None:
     said = await refusal(folder, user=user)

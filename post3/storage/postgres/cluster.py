@@ -159,6 +159,8 @@ class Cluster:
 
     def prepare(self) -> None:
         """Make DIR and DIR/pg, so that the user of PostgreSQL can get there and nobody else in. Raises ValueError."""
+        if self._archive is not None:
+            check_archive(self._archive)
         self.data_dir.mkdir(parents=True, exist_ok=True)
         user = self.user()
         if user is not None:
@@ -368,8 +370,6 @@ class Cluster:
         replace_text(self.data / name, text, self.user())
 
     def _prepare_archive(self, archive: Path) -> None:
-        if any(character in str(archive) for character in '"$`\\%\n'):
-            raise ValueError(f"--pg-archive {archive}: its name may not contain quotes, $, `, \\, % or line ends.")
         user = self.user()
         if not archive.exists():
             make_folder(archive, user)
@@ -471,6 +471,14 @@ class Cluster:
             logger.warning("PostgreSQL (process %d) did not stop", pid)
         elif place != self.folder / "run" and belongs_to(place, self._uids[-1]):
             shutil.rmtree(place, ignore_errors=True)
+
+
+def check_archive(archive: Path) -> None:
+    """Raise ValueError for a folder that nothing can be archived to."""
+    if any(character in str(archive) for character in '"$`\\%\n'):
+        raise ValueError(f"--pg-archive {archive}: its name may not contain quotes, $, `, \\, % or line ends.")
+    if not archive.parent.exists():
+        raise ValueError(f"--pg-archive {archive}: there is no folder {archive.parent}; make it first.")
 
 
 def _exists(pid: int) -> bool:
