@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import asyncpg
 import pytest
@@ -49,7 +50,7 @@ from tests.conftest import (
     some_bytes,
     write,
 )
-from tests.databases import database_url, passable_folder, postgres_backend
+from tests.databases import database_url, fresh_schema, passable_folder, postgres_backend
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 LARGE: Final = some_bytes(5 * MIB + 7)
@@ -267,6 +268,50 @@ async def test_a_collector_frees_what_was_written_while_it_was_at_it(
     await store.collect_garbage(AT_ONCE)
     assert written
     assert await other.fetchval(f"SELECT count(*) FROM {schema}.blocks") == 0
+
+
+async def test_a_read_that_waits_in_vain_for_its_answer_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, other: Connection
+) -> None:
+    monkeypatch.setattr(connections, "STATEMENT_TIMEOUT", 2.0)
+    async with opened() as store:
+        bucket = await create_bucket(store, "bucket")
+        async with other.transaction():
+            await other.execute(f"LOCK TABLE {store.store.schema}.versions")
+            began = monotonic()
+            with pytest.raises(SlowDown):
+                await store.get_version(bucket, "key")
+            assert 1.9 < monotonic() - began < 3.9
+        await put(store, bucket, "key", SMALL)
+        assert await get(store, bucket, "key") == SMALL
+
+
+# Several hosts
+
+
+@pytest.mark.parametrize("form", ["authority", "query"])
+async def test_of_several_hosts_the_one_that_lives_is_used_and_found_again(form: str, other: Connection) -> None:
+    database = RemoteDatabase(several_hosts(form))
+    assert (await database.start())["target_session_attrs"] == "read-write"
+    store = PostgresBackend(database, schema=fresh_schema(), connections=2, durable=False)
+    await store.open()
+    bucket = await create_bucket(store, "bucket")
+    await put(store, bucket, "key", LARGE)
+    await cut_connections(other)
+    assert await get(store, bucket, "key") == LARGE
+    await put(store, bucket, "key", SMALL)
+    await store.close()
+
+
+def several_hosts(form: str) -> str:
+    """The test database behind a host where nobody listens."""
+    url = urlsplit(database_url())
+    user, _, host = url.netloc.rpartition("@")
+    folder = dict(parse_qsl(url.query)).get("host", "")
+    if form == "authority":
+        return f"postgresql://{user}@127.0.0.1:1,{host or quote(folder, safe='')}{url.path}"
+    name, _, port = host.partition(":")
+    return f"postgresql://{user}@{url.path}?host=127.0.0.1,{quote(folder or name)}&port=1,{port or 5432}"
 
 
 # A database that cannot write
