@@ -28,6 +28,7 @@ from post3.s3.body import may_be_large
 from post3.s3.call import Call
 from post3.s3.gate import Gate
 from post3.s3.message import Request, Response, error_response
+from post3.s3.presigned import hoisted_headers
 from post3.s3.router import PREFLIGHT, Operation, Router
 from post3.s3.xml import DECLARATION
 from post3.storage.protocol import Backend
@@ -75,11 +76,14 @@ class Dispatcher:
         return response
 
     async def _answer(self, request: Request, met: _Met) -> Response:
-        operation = self._router.resolve(request)
+        hoisted = hoisted_headers(request.query)
+        asked = replace(request, headers={**hoisted, **request.headers}) if hoisted else request
+        operation = self._router.resolve(asked)
+        # The signature is of the request as it came.
         proof = await self._identify(request, operation)
         if operation.is_slow:
-            return await self._patiently(request, operation, proof, met)
-        return await self._call(request, operation, proof, met)
+            return await self._patiently(asked, operation, proof, met)
+        return await self._call(asked, operation, proof, met)
 
     async def _identify(self, request: Request, operation: Operation) -> Proof:
         if request.method == PREFLIGHT:

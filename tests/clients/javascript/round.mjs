@@ -123,8 +123,9 @@ const steps = {
   },
   "presigned URLs with curl": async () => {
     const there = { Bucket, Key: "presigned/a b+ü" };
-    curl("-T", path("small"), await getSignedUrl(s3, new PutObjectCommand(there)));
+    curl("-T", path("small"), await getSignedUrl(s3, new PutObjectCommand({ ...there, Metadata: { by: "a link" } })));
     same(curl(await getSignedUrl(s3, new GetObjectCommand(there))), small);
+    same((await s3.send(new HeadObjectCommand(there))).Metadata, { by: "a link" });
   },
   "a wrong secret": async () => {
     const stranger = new S3Client({ ...options, credentials: { accessKeyId, secretAccessKey: "wrong" } });
