@@ -36,7 +36,7 @@ from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.tree import Tree, each, text
 from post3.model.upload import Upload, upload_id_at
-from post3.operations.granting import completed_access, object_access, parties
+from post3.operations.granting import check_tags, completed_access, object_access, parties
 from post3.operations.objects import (
     checksum_elements,
     part_number,
@@ -49,6 +49,7 @@ from post3.s3.headers import (
     checksum_headers,
     checksum_values,
     quoted,
+    requested_tags,
     storage_class,
     stored_headers,
     user_metadata,
@@ -86,11 +87,13 @@ async def create_multipart_upload(call: Call) -> Response:
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
+        tags=requested_tags(headers),
         checksum_algorithm=algorithm,
         checksum_type=check_type(algorithm, wanted_type) if algorithm else "",
     )
 
     async def create(bucket: Bucket) -> Upload:
+        check_tags(call, bucket, upload.tags)
         return await call.backend.create_upload(bucket, replace(upload, acl=object_access(call, bucket)[1]))
 
     await call.commit(create)
@@ -268,6 +271,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         checksum_type=checksum_type,
         headers=upload.headers,
         metadata=upload.metadata,
+        tags=upload.tags,
     )
     _check_promises(call, upload, version)
 

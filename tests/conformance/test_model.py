@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
@@ -39,6 +39,7 @@ from tests.conftest import (
     AT_ONCE,
     KIB,
     MIB,
+    SOME_TAGS,
     STORES,
     a_bucket,
     a_version,
@@ -67,6 +68,7 @@ datas = st.tuples(st.sampled_from([0, 1, 16 * KIB, *LARGE]), st.integers(0, 2))
 """Size and seed: short to tell."""
 numbers = st.integers(1, 4)
 acls = st.sampled_from(ACLS)
+tags_of = st.sampled_from([{}, {}, SOME_TAGS, {"n": "1"}])
 metadatas = st.dictionaries(st.sampled_from(["colour", "n"]), st.text(max_size=3), max_size=2)
 
 
@@ -130,6 +132,7 @@ class Side:
             dict(version.checksums),
             dict(version.headers),
             dict(version.metadata),
+            list(version.tags.items()),
             version.acl,
         )
 
@@ -145,7 +148,8 @@ class Side:
 
     def told_upload(self, upload: Upload) -> object:
         made = upload.version_id and self.names[upload.version_id]
-        return upload.key, upload.upload_id, upload.owner, dict(upload.metadata), upload.acl, made
+        described = (dict(upload.metadata), list(upload.tags.items()), upload.acl)
+        return upload.key, upload.upload_id, upload.owner, described, made
 
     def page(self, page: Page[Any]) -> object:
         return [self._entry(entry) for entry in page.entries], page.truncated
@@ -278,6 +282,7 @@ class Comparison(RuleBasedStateMachine):
         puts=st.lists(st.tuples(keys, st.none() | datas, metadatas), min_size=1, max_size=4),
         guard=guards,
         acl=acls,
+        tags=tags_of,
         null=st.sampled_from([False, False, True]),
     )
     def put_versions(
@@ -286,10 +291,11 @@ class Comparison(RuleBasedStateMachine):
         puts: list[tuple[str, Data | None, dict[str, str]]],
         guard: Guard,
         acl: Grants | None,
+        tags: Mapping[str, str],
         null: bool,
     ) -> None:
         for key, content, metadata in puts:
-            fields: dict[str, Any] = {"metadata": metadata, "acl": acl}
+            fields: dict[str, Any] = {"metadata": metadata, "acl": acl, "tags": tags}
             fields |= {"version_id": NULL_VERSION} if null else {}
             self._put(bucket, key, content, guard, fields)
 
@@ -344,14 +350,21 @@ class Comparison(RuleBasedStateMachine):
 
         self.both(act)
 
-    @rule(data=st.data(), metadata=metadatas, acl=acls, refuse=st.sampled_from([False, False, True]))
-    def update_version(self, data: st.DataObject, metadata: dict[str, str], acl: Grants | None, refuse: bool) -> None:
+    @rule(data=st.data(), metadata=metadatas, acl=acls, tags=tags_of, refuse=st.sampled_from([False, False, True]))
+    def update_version(
+        self,
+        data: st.DataObject,
+        metadata: dict[str, str],
+        acl: Grants | None,
+        tags: Mapping[str, str],
+        refuse: bool,
+    ) -> None:
         bucket, key, name = self.some_version(data)
 
         def change(old: ObjectVersion) -> ObjectVersion:
             if refuse:
                 raise PreconditionFailed
-            return replace(old, metadata={**old.metadata, **metadata}, acl=acl)
+            return replace(old, metadata={**old.metadata, **metadata}, acl=acl, tags=tags)
 
         async def act(side: Side) -> object:
             return side.told(await side.backend.update_version(side.bucket(bucket), key, side.id_of(name), change))
@@ -392,13 +405,16 @@ class Comparison(RuleBasedStateMachine):
 
     # Uploads
 
-    @rule(bucket=buckets, key=keys, contents=st.lists(datas, max_size=3), acl=acls)
-    def create_upload(self, bucket: str, key: str, contents: list[Data], acl: Grants | None) -> None:
+    @rule(bucket=buckets, key=keys, contents=st.lists(datas, max_size=3), acl=acls, tags=tags_of)
+    def create_upload(
+        self, bucket: str, key: str, contents: list[Data], acl: Grants | None, tags: Mapping[str, str]
+    ) -> None:
         name = self.new_name("upload")
         number = self.count
 
         async def act(side: Side) -> object:
-            side.uploads[name] = await create_upload(side.backend, side.bucket(bucket), key, number, acl=acl)
+            upload = await create_upload(side.backend, side.bucket(bucket), key, number, acl=acl, tags=tags)
+            side.uploads[name] = upload
             return side.told_upload(side.uploads[name])
 
         if isinstance(self.both(act), tuple):
@@ -455,7 +471,7 @@ class Comparison(RuleBasedStateMachine):
             parts = [side.parts[put_for_it[number]] for number in chosen]
             upload = side.uploads[of_upload]
             told = [Entry("told", {"Name": name})]
-            fields: dict[str, Any] = {"guard": guard, "journal": told, "acl": upload.acl}
+            fields: dict[str, Any] = {"guard": guard, "journal": told, "acl": upload.acl, "tags": upload.tags}
             made = await finish(side.backend, side.bucket(bucket), upload, parts, **fields)
             return side.remember(name, made)
 

@@ -12,7 +12,7 @@ import pytest
 from post3.model.grants import Grants
 from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.protocol import Backend
-from tests.conftest import ACLS, AN_ACL, a_bucket, create_upload, facts, finish, put, put_part
+from tests.conftest import ACLS, AN_ACL, SOME_TAGS, a_bucket, create_upload, facts, finish, put, put_part
 from tests.databases import fresh_schema, postgres_backend
 
 Opener: TypeAlias = Callable[[], Backend]
@@ -49,6 +49,25 @@ async def test_acls_are_there_after_the_store_was_opened_again(opener: Opener, a
     assert await again.get_upload(bucket, "key", waiting.upload_id) == waiting
     assert (await again.get_upload(bucket, "parts", upload.upload_id)).acl == acl
     assert {version.acl, updated.acl, made.acl, waiting.acl, bucket.acl} == {acl}
+    await again.close()
+
+
+async def test_tags_are_there_after_the_store_was_opened_again(opener: Opener) -> None:
+    store = opener()
+    await store.open()
+    bucket = await store.create_bucket(a_bucket("photos"))
+    version = await put(store, bucket, "key", b"data", tags=SOME_TAGS)
+    await put(store, bucket, "updated", b"data")
+    updated = await store.update_version(bucket, "updated", None, lambda old: replace(old, tags=SOME_TAGS))
+    upload = await create_upload(store, bucket, "key", tags=SOME_TAGS)
+    await store.close()
+
+    again = opener()
+    await again.open()
+    assert facts(await again.get_version(bucket, "key")) == facts(version)
+    assert facts(await again.get_version(bucket, "updated")) == facts(updated)
+    assert await again.get_upload(bucket, "key", upload.upload_id) == upload
+    assert all(one.tags == SOME_TAGS for one in (version, updated, upload))
     await again.close()
 
 

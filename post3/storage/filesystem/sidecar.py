@@ -12,7 +12,16 @@ from post3.errors import InternalError
 from post3.model.bucket import Bucket
 from post3.model.object import Blob, Block, ObjectVersion, Part
 from post3.model.upload import Upload
-from post3.storage.documents import Document, acl_member, load_acl, load_tree, microseconds, moment, to_json
+from post3.storage.documents import (
+    Document,
+    acl_member,
+    load_acl,
+    load_tree,
+    microseconds,
+    moment,
+    tags_member,
+    to_json,
+)
 
 
 def dump(document: Mapping[str, Any]) -> bytes:
@@ -113,6 +122,7 @@ def dump_version(version: ObjectVersion) -> bytes:
         "headers": dict(version.headers),
         "metadata": dict(version.metadata),
         **acl_member(version.acl),
+        **tags_member(version.tags),
     }
     if version.body is not None:
         document["body"] = dump_part(version.body)
@@ -155,6 +165,7 @@ def dump_upload(upload: Upload) -> bytes:
             "checksum_type": upload.checksum_type,
             "version_id": upload.version_id,
             **acl_member(upload.acl),
+            **tags_member(upload.tags),
         }
     )
 

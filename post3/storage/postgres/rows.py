@@ -11,7 +11,17 @@ from post3.model.bucket import Bucket
 from post3.model.object import Blob, Block, ObjectVersion, Part
 from post3.model.record import Entry, Record
 from post3.model.upload import Upload
-from post3.storage.documents import Document, acl_member, load_acl, load_tree, microseconds, moment, to_json
+from post3.storage.documents import (
+    Document,
+    acl_member,
+    load_acl,
+    load_tags,
+    load_tree,
+    microseconds,
+    moment,
+    tags_member,
+    to_json,
+)
 from post3.storage.postgres.connections import Row
 from post3.storage.postgres.names import new_id
 
@@ -63,6 +73,7 @@ def version_document(version: ObjectVersion) -> str:
         "checksums": dict(version.checksums),
         "checksum_type": version.checksum_type,
         **acl_member(version.acl),
+        **tags_member(version.tags),
     }
     body = version.body
     if body is not None:
@@ -144,6 +155,7 @@ def _version(bucket: str, row: Row, document: Document, body: Part | None) -> Ob
         checksum_type=document["checksum_type"],
         headers=document["headers"],
         metadata=document["metadata"],
+        tags=load_tags(document),
         acl=load_acl(document),
     )
 
@@ -161,6 +173,7 @@ def upload_document(upload: Upload) -> str:
             "checksum_algorithm": upload.checksum_algorithm,
             "checksum_type": upload.checksum_type,
             **acl_member(upload.acl),
+            **tags_member(upload.tags),
         }
     )
 
