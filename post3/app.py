@@ -117,7 +117,7 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
         await backend.open()
         credentials = await _prepare(backend, settings)
         app.ctx.who_may = who_may(settings, credentials)
-        dispatcher = Dispatcher(backend, _gate(settings, credentials))
+        dispatcher = Dispatcher(backend, _gate(settings, credentials), settings.read_master_keys())
         collector = asyncio.create_task(collect_forever(backend, settings.gc_grace))
         running.append(_Running(backend, credentials, dispatcher, collector))
         return dispatcher.handle

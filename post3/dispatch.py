@@ -20,6 +20,7 @@ from post3.errors import (
     StaleBucket,
 )
 from post3.model.bucket import Bucket
+from post3.model.kms import NO_KEYS, MasterKeys
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import refuse_unsupported_headers
 from post3.s3.call import Call
@@ -43,9 +44,10 @@ MAX_TRIES: Final = 5
 class Dispatcher:
     """Everything between a parsed request and its answer."""
 
-    def __init__(self, backend: Backend, gate: Gate) -> None:
+    def __init__(self, backend: Backend, gate: Gate, keys: MasterKeys = NO_KEYS) -> None:
         self._backend = backend
         self._gate = gate
+        self._keys = keys
         self._router = Router(OPERATIONS)
         self._buckets: dict[str, Bucket] = {}
         self._slow: set[asyncio.Future[Response]] = set()
@@ -80,7 +82,7 @@ class Dispatcher:
         for _ in range(MAX_TRIES):
             kept = self._buckets.get(name)
             bucket = await self._bucket(operation, name)
-            call = Call(request, operation, proof, self._backend, self._gate, bucket)
+            call = Call(request, operation, proof, self._backend, self._gate, bucket, self._keys)
             try:
                 call.authorise()
                 if bucket is not None:

@@ -6,8 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from post3.errors import NoSuchPublicAccessBlockConfiguration, OwnershipControlsNotFoundError, S3Error
-from post3.model import ownership, public_access
+from post3.errors import (
+    NoSuchPublicAccessBlockConfiguration,
+    OwnershipControlsNotFoundError,
+    S3Error,
+    ServerSideEncryptionConfigurationNotFoundError,
+)
+from post3.model import encryption, ownership, public_access
 from post3.model.bucket import Bucket
 from post3.model.tree import Tree
 from post3.s3.call import Call
@@ -31,6 +36,8 @@ class Configuration:
     """The document as it is kept. Raises what is wrong with it, or with the bucket for it."""
     right: str = ""
     """The noun as actions have it, where that differs. Whoever may put may delete."""
+    check_server: Callable[[Tree, Call], object] | None = None
+    """Raises what the document wants and this server does not have."""
 
     def declare(self) -> None:
         """Put its operations into the table."""
@@ -50,6 +57,8 @@ class Configuration:
 
     async def _put(self, call: Call) -> Response:
         tree = await call.document(self.root)
+        if self.check_server is not None:
+            self.check_server(tree, call)
 
         def change(bucket: Bucket) -> Bucket:
             kept = self.check(tree, bucket)
@@ -90,7 +99,24 @@ def _check_ownership(tree: Tree, bucket: Bucket) -> Tree:
     return ownership.to_document(asked_for)
 
 
+def _check_encryption(tree: Tree, _bucket: Bucket) -> Tree:
+    return encryption.to_document(tree)
+
+
+def _check_master_key(tree: Tree, call: Call) -> None:
+    call.keys.choose(encryption.from_document(tree))
+
+
 CONFIGURATIONS: Final = (
+    Configuration(
+        "BucketEncryption",
+        encryption.SUBRESOURCE,
+        "ServerSideEncryptionConfiguration",
+        ServerSideEncryptionConfigurationNotFoundError,
+        _check_encryption,
+        right="EncryptionConfiguration",
+        check_server=_check_master_key,
+    ),
     Configuration(
         "BucketOwnershipControls",
         ownership.SUBRESOURCE,

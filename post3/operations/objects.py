@@ -19,10 +19,21 @@ from post3.errors import (
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM
 from post3.model.conditions import WriteConditions
+from post3.model.encryption import as_headers, check_read
 from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.ranges import ByteRange, runs
 from post3.model.tree import Tree
+from post3.operations.encrypting import (
+    asked_for,
+    begun,
+    check_known,
+    check_same,
+    envelope_of,
+    read_run,
+    seal_for,
+    sealed,
+)
 from post3.operations.granting import object_access
 from post3.operations.storing import store
 from post3.s3.call import Call
@@ -62,6 +73,7 @@ async def put(call: Call) -> ObjectVersion:
     headers = call.headers
     conditions = write_conditions(headers)
     object_access(call, call.bucket)  # refused before the body is sent
+    encryption = asked_for(call, call.bucket)
     version = ObjectVersion(
         bucket=call.bucket.name,
         key=call.key,
@@ -71,21 +83,28 @@ async def put(call: Call) -> ObjectVersion:
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
+        encryption=encryption,
     )
     await check_early(call, conditions)
     body = call.body(DEFAULT_ALGORITHM)
+    seal = seal_for(call, encryption, 1)
 
     async def own(blob: Blob, bucket: Bucket) -> ObjectVersion:
         described = placed(call, bucket, version)
-        whole = Part(1, body.size, body.etag, version.modified, blob, body.checksums)
+        modified, envelope = version.modified, envelope_of(seal)
+        whole = Part(1, body.size, body.etag, modified, blob, body.checksums, encryption=envelope)
         made = of_one_body(described, whole, body.sent or DEFAULT_ALGORITHM)
         return await call.backend.put_version(bucket, made, conditions.for_put)
 
-    return await store(call, body.blocks(), own)
+    return await store(call, sealed(body.blocks(), seal), own)
 
 
 def placed(call: Call, bucket: Bucket, version: ObjectVersion) -> ObjectVersion:
-    """The version as the bucket takes it now: under its versioning, ownership controls and block of public access."""
+    """The version as the bucket takes it now: under its versioning, ownership controls and block of public access.
+
+    Raises ServiceUnavailable when by now it wants another encryption.
+    """
+    check_same(call, bucket, version.encryption)
     owner, acl = object_access(call, bucket)
     return replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
 
@@ -115,7 +134,8 @@ async def check_early(call: Call, conditions: WriteConditions) -> None:
 
 def put_headers(bucket: Bucket, stored: ObjectVersion) -> dict[str, str]:
     """What the answer to a put tells of the version that it made."""
-    told = {"etag": quoted(stored.etag), **checksum_headers(stored.checksums, stored.checksum_type)}
+    checksums = checksum_headers(stored.checksums, stored.checksum_type)
+    told = {"etag": quoted(stored.etag), **checksums, **as_headers(stored.encryption)}
     if bucket.versioning == "Enabled":
         told["x-amz-version-id"] = stored.version_id
     return told
@@ -128,7 +148,10 @@ async def get_object(call: Call) -> Response:
     response, start, stop = await _described(call, version)
     if start < stop:
         stream = read(call, version, start, stop)
-        response.body = b"".join([run async for run in stream]) if stop - start <= SMALL else stream
+        if stop - start <= SMALL:
+            response.body = b"".join([run async for run in stream])
+        else:
+            response.body = stream if version.encryption is None else await begun(stream)
     return response
 
 
@@ -176,6 +199,7 @@ _RENEWED: Final = ("cache-control", "expires", "last-modified", "x-amz-version-i
 async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int, int]:
     """The answer without its body, and which bytes are its body."""
     headers = call.headers
+    check_read(headers)
     check_conditions(call, version)
     wanted = parse_range(headers.get("range")) if heeds_range(headers, version.etag, version.modified) else None
     response = Response(headers=version_headers(version, shows_version=bool(call.bucket.versioning)))
@@ -243,8 +267,9 @@ async def read(
     """The version's bytes from start to before stop, in runs; of another bucket than the call's where one is given."""
     bucket = bucket or call.bucket
     parts = [version.body] if version.body else await call.backend.list_parts(bucket, version, start=start, stop=stop)
+    check_known(call, parts)
     for run in runs(parts, start, stop):
-        async for data in call.backend.read_blob(bucket, run.part.blob, run.start, run.stop):
+        async for data in read_run(call, bucket, version, run):
             yield data
 
 

@@ -28,6 +28,7 @@ from post3.errors import (
 from post3.model.bucket import Bucket
 from post3.model.grants import Directory
 from post3.model.identity import ANONYMOUS, Identity
+from post3.model.kms import NO_KEYS, MasterKeys
 from post3.model.names import check_key, parse_version_id
 from post3.model.object import ObjectVersion
 from post3.model.tree import Tree
@@ -59,6 +60,8 @@ class Call:
     gate: Gate
     loaded: Bucket | None
     """None for the operations that work on no existing bucket."""
+    keys: MasterKeys = NO_KEYS
+    """Those of the server, to encrypt and decrypt with."""
     basis: Basis | None = None
     """Why the bucket allows it, once that is decided."""
     saw_version: bool = False

@@ -11,7 +11,19 @@ from post3.model.bucket import Bucket
 from post3.model.object import Blob, Block, ObjectVersion, Part
 from post3.model.record import Entry, Record
 from post3.model.upload import Upload
-from post3.storage.documents import Document, acl_member, load_acl, load_tree, microseconds, moment, to_json
+from post3.storage.documents import (
+    Document,
+    acl_member,
+    encryption_member,
+    envelope_member,
+    load_acl,
+    load_encryption,
+    load_envelope,
+    load_tree,
+    microseconds,
+    moment,
+    to_json,
+)
 from post3.storage.postgres.connections import Row
 from post3.storage.postgres.names import new_id
 
@@ -63,6 +75,7 @@ def version_document(version: ObjectVersion) -> str:
         "checksums": dict(version.checksums),
         "checksum_type": version.checksum_type,
         **acl_member(version.acl),
+        **encryption_member(version.encryption),
     }
     body = version.body
     if body is not None:
@@ -73,6 +86,7 @@ def version_document(version: ObjectVersion) -> str:
             "modified": microseconds(body.modified),
             "stored": body.blob.size,
             "checksums": dict(body.checksums),
+            **envelope_member(body.encryption),
         }
     return to_json(document)
 
@@ -113,6 +127,7 @@ def load_version(bucket: str, row: Row) -> ObjectVersion:
             moment(described["modified"]),
             Blob(str(row["content"]), described["stored"], inline),
             described["checksums"],
+            encryption=load_envelope(described),
         )
     return _version(bucket, row, document, body)
 
@@ -145,6 +160,7 @@ def _version(bucket: str, row: Row, document: Document, body: Part | None) -> Ob
         headers=document["headers"],
         metadata=document["metadata"],
         acl=load_acl(document),
+        encryption=load_encryption(document),
     )
 
 
@@ -161,6 +177,7 @@ def upload_document(upload: Upload) -> str:
             "checksum_algorithm": upload.checksum_algorithm,
             "checksum_type": upload.checksum_type,
             **acl_member(upload.acl),
+            **encryption_member(upload.encryption),
         }
     )
 
@@ -168,7 +185,7 @@ def upload_document(upload: Upload) -> str:
 def load_upload(bucket: str, row: Row) -> Upload:
     """The upload of a row."""
     document: Document = json.loads(row["document"])
-    document["acl"] = load_acl(document)
+    document |= {"acl": load_acl(document), "encryption": load_encryption(document)}
     return Upload(
         bucket=bucket,
         key=row["key"].decode(),
@@ -183,19 +200,21 @@ def load_upload(bucket: str, row: Row) -> Upload:
 
 def part_document(part: Part) -> str:
     """What has no column."""
-    return to_json({"checksums": dict(part.checksums)})
+    return to_json({"checksums": dict(part.checksums), **envelope_member(part.encryption)})
 
 
 def load_part(row: Row) -> Part:
     """The part of a row."""
+    document: Document = json.loads(row["document"])
     return Part(
         number=row["number"],
         size=row["size"],
         etag=row["etag"],
         modified=row["modified"],
         blob=Blob(str(row["blob_id"]), row["stored"]),
-        checksums=json.loads(row["document"])["checksums"],
+        checksums=document["checksums"],
         start=row["start"] or 0,
+        encryption=load_envelope(document),
     )
 
 
