@@ -13,7 +13,10 @@ from post3.auth.authentication import Proof
 from post3.errors import (
     AccessControlListNotSupported,
     AccessDenied,
+    EncryptionNotConfigured,
     InternalError,
+    InvalidArgument,
+    KMSNotFoundException,
     NoSuchBucket,
     OperationNotImplemented,
     S3Error,
@@ -35,7 +38,15 @@ logger = logging.getLogger("post3")
 PATIENCE: Final = 5.0
 """Seconds of silence that a slow operation allows itself before it sends white space, and between two of those."""
 MAX_KEPT_BUCKETS: Final = 10_000
-BY_THE_BUCKET: Final = (NoSuchBucket, AccessDenied, AccessControlListNotSupported, OperationNotImplemented)
+BY_THE_BUCKET: Final = (
+    NoSuchBucket,
+    AccessDenied,
+    AccessControlListNotSupported,
+    EncryptionNotConfigured,
+    InvalidArgument,  # a newer policy may deny what makes no sense, and that is told first
+    KMSNotFoundException,
+    OperationNotImplemented,
+)
 """Refusals that a bucket as it was some time ago may be wrong about."""
 MAX_TRIES: Final = 5
 """How often a request is handled again because its bucket changed under it."""

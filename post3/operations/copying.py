@@ -22,9 +22,8 @@ from post3.operations.multipart import open_upload, part_algorithms, shown_check
 from post3.operations.objects import (
     check_early,
     checksum_elements,
-    of_one_body,
     part_number,
-    placed,
+    put_whole,
     read,
 )
 from post3.operations.storing import give_owner, store
@@ -124,8 +123,7 @@ async def copy_object(call: Call) -> Response:
     await check_early(call, conditions)
 
     async def put(bucket: Bucket, body: Part) -> ObjectVersion:
-        described = placed(call, bucket, version)
-        return await call.backend.put_version(bucket, of_one_body(described, body, algorithm), conditions.for_put)
+        return await put_whole(call, bucket, version, body, algorithm, conditions)
 
     algorithm = _algorithm(call, source)
     original = source.version.body
@@ -144,7 +142,7 @@ async def copy_object(call: Call) -> Response:
             return await put(bucket, body)
 
         stored = await store(call, sealed(digested.blocks(), seal), own)
-    headers = {**_source_headers(source), **as_headers(encryption)}
+    headers = {**_source_headers(source), **as_headers(stored.encryption)}
     if call.bucket.versioning:
         headers["x-amz-version-id"] = stored.version_id
     result = {**_result(stored.modified, stored.etag, stored.checksums), "ChecksumType": stored.checksum_type}

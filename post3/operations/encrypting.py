@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 
 from post3.crypto import Place, Seal, decrypted, move_seal, new_seal, opened, stored_range, stored_size
-from post3.errors import InternalError, ServiceUnavailable
+from post3.errors import InternalError
 from post3.model.bucket import Bucket
 from post3.model.encryption import Encryption, Envelope, from_headers
 from post3.model.object import Block, ObjectVersion, Part
@@ -25,10 +26,24 @@ def asked_for(call: Call, bucket: Bucket) -> Encryption | None:
     return wanted
 
 
-def check_same(call: Call, bucket: Bucket, used: Encryption | None) -> None:
-    """Raise ServiceUnavailable when the bucket by now wants its objects to be encrypted otherwise than this one was."""
-    if asked_for(call, bucket) != used:
-        raise ServiceUnavailable("The bucket's encryption was changed meanwhile; send the object again.")
+async def as_wanted(call: Call, bucket: Bucket, version: ObjectVersion, body: Part) -> tuple[ObjectVersion, Part]:
+    """A version and its stored body as the bucket wants them by now: encrypted anew when it wants another encryption.
+
+    What is encrypted stays so when the bucket wants none any more. The bytes as they were are left to the collector, as
+    this step may have to be repeated with them.
+    """
+    wanted = asked_for(call, bucket)
+    if wanted is None or wanted == version.encryption:
+        return version, body
+    seal = new_seal(call.keys, wanted, place_of(version, body))
+    plain = read_run(call, bucket, version, Run(body, 0, body.size))
+    blob = await call.backend.write_blob(bucket, version.key, seal.blocks(_blocks_of(plain)))
+    return replace(version, encryption=wanted), replace(body, blob=blob, encryption=seal.envelope)
+
+
+async def _blocks_of(runs: AsyncIterator[bytes]) -> AsyncIterator[Block]:
+    async for run in runs:
+        yield Block(run, b"")  # whoever encrypts makes the CRCs
 
 
 def seal_for(call: Call, wanted: Encryption | None, number: int) -> Seal | None:

@@ -25,10 +25,10 @@ from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.ranges import ByteRange, runs
 from post3.model.tree import Tree
 from post3.operations.encrypting import (
+    as_wanted,
     asked_for,
     begun,
     check_known,
-    check_same,
     envelope_of,
     read_run,
     seal_for,
@@ -90,21 +90,23 @@ async def put(call: Call) -> ObjectVersion:
     seal = seal_for(call, encryption, 1)
 
     async def own(blob: Blob, bucket: Bucket) -> ObjectVersion:
-        described = placed(call, bucket, version)
         modified, envelope = version.modified, envelope_of(seal)
         whole = Part(1, body.size, body.etag, modified, blob, body.checksums, encryption=envelope)
-        made = of_one_body(described, whole, body.sent or DEFAULT_ALGORITHM)
-        return await call.backend.put_version(bucket, made, conditions.for_put)
+        return await put_whole(call, bucket, version, whole, body.sent or DEFAULT_ALGORITHM, conditions)
 
     return await store(call, sealed(body.blocks(), seal), own)
 
 
-def placed(call: Call, bucket: Bucket, version: ObjectVersion) -> ObjectVersion:
-    """The version as the bucket takes it now: under its versioning, ownership controls and block of public access.
+async def put_whole(
+    call: Call, bucket: Bucket, version: ObjectVersion, body: Part, algorithm: str, conditions: WriteConditions
+) -> ObjectVersion:
+    """Make the version of this one stored part the current one, as the bucket takes it now."""
+    described, body = await as_wanted(call, bucket, placed(call, bucket, version), body)
+    return await call.backend.put_version(bucket, of_one_body(described, body, algorithm), conditions.for_put)
 
-    Raises ServiceUnavailable when by now it wants another encryption.
-    """
-    check_same(call, bucket, version.encryption)
+
+def placed(call: Call, bucket: Bucket, version: ObjectVersion) -> ObjectVersion:
+    """The version as the bucket takes it now: under its versioning, ownership controls and block of public access."""
     owner, acl = object_access(call, bucket)
     return replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
 
