@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 
 from post3.errors import PreconditionFailed, S3Error
 from post3.model.bucket import Bucket
+from post3.model.encryption import Encryption
 from post3.model.grants import Grants
 from post3.model.listing import CommonPrefix, ListQuery, Page
 from post3.model.object import NULL_VERSION, Guard, ObjectVersion, Part, no_guard
@@ -36,7 +37,9 @@ from post3.storage.memory import MemoryBackend
 from post3.storage.protocol import Backend
 from tests.conftest import (
     ACLS,
+    AN_ENVELOPE,
     AT_ONCE,
+    ENCRYPTIONS,
     KIB,
     MIB,
     STORES,
@@ -67,6 +70,7 @@ datas = st.tuples(st.sampled_from([0, 1, 16 * KIB, *LARGE]), st.integers(0, 2))
 """Size and seed: short to tell."""
 numbers = st.integers(1, 4)
 acls = st.sampled_from(ACLS)
+encryptions = st.sampled_from(ENCRYPTIONS)
 metadatas = st.dictionaries(st.sampled_from(["colour", "n"]), st.text(max_size=3), max_size=2)
 
 
@@ -131,6 +135,8 @@ class Side:
             dict(version.headers),
             dict(version.metadata),
             version.acl,
+            version.encryption,
+            version.body and version.body.encryption,
         )
 
     def shown(self, version: ObjectVersion) -> tuple[object, ...]:
@@ -145,7 +151,7 @@ class Side:
 
     def told_upload(self, upload: Upload) -> object:
         made = upload.version_id and self.names[upload.version_id]
-        return upload.key, upload.upload_id, upload.owner, dict(upload.metadata), upload.acl, made
+        return upload.key, upload.upload_id, upload.owner, dict(upload.metadata), upload.acl, upload.encryption, made
 
     def page(self, page: Page[Any]) -> object:
         return [self._entry(entry) for entry in page.entries], page.truncated
@@ -278,6 +284,7 @@ class Comparison(RuleBasedStateMachine):
         puts=st.lists(st.tuples(keys, st.none() | datas, metadatas), min_size=1, max_size=4),
         guard=guards,
         acl=acls,
+        encryption=encryptions,
         null=st.sampled_from([False, False, True]),
     )
     def put_versions(
@@ -286,10 +293,11 @@ class Comparison(RuleBasedStateMachine):
         puts: list[tuple[str, Data | None, dict[str, str]]],
         guard: Guard,
         acl: Grants | None,
+        encryption: Encryption | None,
         null: bool,
     ) -> None:
         for key, content, metadata in puts:
-            fields: dict[str, Any] = {"metadata": metadata, "acl": acl}
+            fields: dict[str, Any] = {"metadata": metadata, "acl": acl, "encryption": encryption}
             fields |= {"version_id": NULL_VERSION} if null else {}
             self._put(bucket, key, content, guard, fields)
 
@@ -318,7 +326,7 @@ class Comparison(RuleBasedStateMachine):
             if found.body is None:
                 return None
             blob = await side.backend.copy_blob(side.bucket(bucket), found.body.blob, side.bucket(into), key)
-            body = replace(part_of(blob, b""), size=found.size, etag=found.etag)
+            body = replace(part_of(blob, b""), size=found.size, etag=found.etag, encryption=AN_ENVELOPE)
             copy = a_version(side.bucket(into), key, body=body, size=found.size, etag=found.etag)
             return side.remember(name, await side.backend.put_version(side.bucket(into), copy))
 
@@ -392,13 +400,17 @@ class Comparison(RuleBasedStateMachine):
 
     # Uploads
 
-    @rule(bucket=buckets, key=keys, contents=st.lists(datas, max_size=3), acl=acls)
-    def create_upload(self, bucket: str, key: str, contents: list[Data], acl: Grants | None) -> None:
+    @rule(bucket=buckets, key=keys, contents=st.lists(datas, max_size=3), acl=acls, encryption=encryptions)
+    def create_upload(
+        self, bucket: str, key: str, contents: list[Data], acl: Grants | None, encryption: Encryption | None
+    ) -> None:
         name = self.new_name("upload")
         number = self.count
 
         async def act(side: Side) -> object:
-            side.uploads[name] = await create_upload(side.backend, side.bucket(bucket), key, number, acl=acl)
+            side.uploads[name] = await create_upload(
+                side.backend, side.bucket(bucket), key, number, acl=acl, encryption=encryption
+            )
             return side.told_upload(side.uploads[name])
 
         if isinstance(self.both(act), tuple):
