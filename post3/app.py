@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -99,26 +100,29 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
     Each process that serves it opens a store for itself. Raises ConfigError for values that cannot be; whether they go
     together is seen when it starts.
     """
-    settings = settings or Settings.load()
-    certificate = None if settings.tls_cert is None else Certificate(settings.tls_cert, settings.tls_key)
+    chosen = settings or Settings.load()
+    certificate = None if chosen.tls_cert is None else Certificate(chosen.tls_cert, chosen.tls_key)
     running: list[_Running] = []
 
     def check(host: str, port: int, workers: int) -> None:
-        asked = replace(settings, endpoint=Endpoint(host, port), workers=workers)
-        asked.check()
+        nonlocal chosen
+        chosen = replace(chosen, endpoint=Endpoint(host, port), workers=workers)
+        chosen.check()
+        # Sanic starts its workers anew: they know of its command's address by the environment alone.
+        os.environ["POST3_HOST"] = str(chosen.endpoint)
         # Opened once before any worker is: what is wrong with the store is told once, and in one line.
-        asyncio.run(_open_once(asked))
+        asyncio.run(_open_once(chosen))
 
     async def start() -> Answer:
         from post3.dispatch import Dispatcher  # noqa: PLC0415  # declares all operations
 
         give_back_large_blocks()
-        backend = create_backend(settings)
+        backend = create_backend(chosen)
         await backend.open()
-        credentials = await _prepare(backend, settings)
-        app.ctx.who_may = who_may(settings, credentials)
-        dispatcher = Dispatcher(backend, _gate(settings, credentials), settings.read_master_keys())
-        collector = asyncio.create_task(collect_forever(backend, settings.gc_grace))
+        credentials = await _prepare(backend, chosen)
+        app.ctx.who_may = who_may(chosen, credentials)
+        dispatcher = Dispatcher(backend, _gate(chosen, credentials), chosen.read_master_keys())
+        collector = asyncio.create_task(collect_forever(backend, chosen.gc_grace))
         running.append(_Running(backend, credentials, dispatcher, collector))
         return dispatcher.handle
 
@@ -130,20 +134,25 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
         name,
         start,
         finish,
-        host=settings.host,
-        port=settings.port,
+        host=chosen.host,
+        port=chosen.port,
         check=check,
-        access_log=settings.access_log,
-        domains=settings.domains,
-        proxies=TrustedProxies(settings.trusted_proxies),
+        access_log=chosen.access_log,
+        domains=chosen.domains,
+        proxies=TrustedProxies(chosen.trusted_proxies),
         certificate=certificate,
     )
     return app
 
 
 def _gate(settings: Settings, credentials: StoredCredentials) -> Gate:
-    authenticator = Authenticator(credentials, sigv2_links=settings.sigv2_links, sigv2_headers=settings.sigv2_headers)
-    return Gate(credentials, authenticator, Admission(any_host=settings.allow_anonymous))
+    authenticator = Authenticator(
+        credentials,
+        sigv2_links=settings.sigv2_links,
+        sigv2_headers=settings.sigv2_headers,
+        names=settings.domains,
+    )
+    return Gate(credentials, authenticator, Admission(frozenset(settings.domains), any_host=settings.allow_anonymous))
 
 
 async def _prepare(backend: Backend, settings: Settings) -> StoredCredentials:

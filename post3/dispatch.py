@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from post3.auth.authentication import Proof
@@ -22,14 +23,16 @@ from post3.errors import (
     S3Error,
     StaleBucket,
 )
+from post3.model import cors
 from post3.model.bucket import Bucket
 from post3.model.kms import NO_KEYS, MasterKeys
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import refuse_unsupported_headers
+from post3.s3.body import may_be_large
 from post3.s3.call import Call
 from post3.s3.gate import Gate
 from post3.s3.message import Request, Response, error_response
-from post3.s3.router import Operation, Router
+from post3.s3.router import PREFLIGHT, Operation, Router
 from post3.s3.xml import DECLARATION
 from post3.storage.protocol import Backend
 
@@ -72,66 +75,111 @@ class Dispatcher:
 
     async def handle(self, request: Request) -> Response:
         """The answer, whatever happens; never raises but for cancellation."""
+        met = _Met()
         try:
-            response = await self._answer(request)
+            response = await self._answer(request, met)
         except S3Error as error:
             response = self._refusal(request, error)
         except Exception as error:
             response = self._refusal(request, self._internal(request, error))
         response.headers["x-amz-request-id"] = request.id
+        if "origin" in request.headers:
+            response.headers |= await self._shared(request, response, met)
         return response
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, met: _Met) -> Response:
         operation = self._router.resolve(request)
-        proof = await self._gate.identify(request, datetime.now(UTC), asks_in_form=operation.asks_in_form)
+        proof = await self._identify(request, operation)
         if operation.is_slow:
-            return await self._patiently(request, operation, proof)
-        return await self._call(request, operation, proof)
+            return await self._patiently(request, operation, proof, met)
+        return await self._call(request, operation, proof, met)
 
-    async def _call(self, request: Request, operation: Operation, proof: Proof) -> Response:
+    async def _identify(self, request: Request, operation: Operation) -> Proof:
+        if request.method == PREFLIGHT:
+            return await self._gate.identify_preflight(request)
+        invites = partial(self._invites, request)
+        return await self._gate.identify(request, datetime.now(UTC), invites, asks_in_form=operation.asks_in_form)
+
+    async def _call(self, request: Request, operation: Operation, proof: Proof, met: _Met) -> Response:
         name = request.address.bucket
         for _ in range(MAX_TRIES):
-            kept = self._buckets.get(name)
-            bucket = await self._bucket(operation, name)
+            kept = self._kept(request, operation)
+            bucket = kept or (await self._load(name) if operation.loads_bucket else None)
             call = Call(request, operation, proof, self._backend, self._gate, bucket, self._keys)
+            met.call, met.is_certain = call, kept is None
             try:
                 call.authorise()
-                if bucket is not None:
-                    check_expected_owner(request, bucket)
                 refuse_unsupported_headers(request.headers)
                 return check_decided(call, await operation.handler(call))
             except (StaleBucket, *BY_THE_BUCKET) as error:
                 # What was kept is no longer so, or no longer allows it. But of a bucket that was just loaded that is
                 # the last word, and when the body is gone, nothing can be repeated.
                 self._buckets.pop(name, None)
-                was_kept = bucket is not None and bucket is kept
-                is_final = isinstance(error, BY_THE_BUCKET) and not was_kept
+                is_final = isinstance(error, BY_THE_BUCKET) and kept is None
                 if is_final or call.body_begun:
                     raise
                 logger.debug("%s met an older bucket: %s", operation.name, error)
+            finally:
+                if operation.changes_bucket:
+                    self._buckets.pop(name, None)
+                elif call.loaded is not None and call.loaded is not bucket:
+                    self._keep(call.loaded)
         raise StaleBucket(BucketName=name)
 
-    async def _bucket(self, operation: Operation, name: str) -> Bucket | None:
-        """The bucket; operations on objects may use the one kept, as each of their statements checks it."""
-        if not operation.loads_bucket:
+    def _kept(self, request: Request, operation: Operation) -> Bucket | None:
+        """The bucket as it was met before, for operations on objects: each of their statements checks it.
+
+        Not where a large body comes. Its blocks are written into the bucket, so what has become of the bucket must be
+        known before: such a body can neither be asked for again nor be moved.
+        """
+        if operation.level != "object" or may_be_large(request):
             return None
-        kept = self._buckets.get(name) if operation.level == "object" else None
-        if kept is not None:
-            return kept
+        return self._buckets.get(request.address.bucket)
+
+    async def _load(self, name: str) -> Bucket:
+        """The bucket as it is now, to be kept."""
         bucket = await self._backend.get_bucket(name)
-        if len(self._buckets) >= MAX_KEPT_BUCKETS:
-            self._buckets.clear()
-        self._buckets[name] = bucket
+        self._keep(bucket)
         return bucket
 
-    async def _patiently(self, request: Request, operation: Operation, proof: Proof) -> Response:
+    def _keep(self, bucket: Bucket) -> None:
+        if len(self._buckets) >= MAX_KEPT_BUCKETS:
+            self._buckets.clear()
+        self._buckets[bucket.name] = bucket
+
+    async def _invites(self, request: Request) -> bool:
+        """Whether the bucket, as it is now, has a rule for the page that asks and for what it does."""
+        name, origin = request.address.bucket, request.headers.get("origin")
+        if not (name and origin):
+            return False
+        try:
+            rules = cors.of_bucket(await self._load(name))
+        except NoSuchBucket:
+            return False
+        return bool(cors.answer(rules, cors.Question(origin, request.method)))
+
+    async def _shared(self, request: Request, response: Response, met: _Met) -> dict[str, str]:
+        """The headers that tell a browser which page may read the answer; none is no reason not to answer."""
+        question = cors.read_question(request.headers, request.method)
+        if question is None or not request.address.bucket or request.method == PREFLIGHT:
+            return {}
+        try:
+            bucket = met.bucket(response) or await self._load(request.address.bucket)
+            return cors.answer(cors.of_bucket(bucket), question)
+        except S3Error:
+            return {}
+        except Exception as error:
+            self._internal(request, error)
+            return {}
+
+    async def _patiently(self, request: Request, operation: Operation, proof: Proof, met: _Met) -> Response:
         """The answer itself when it is soon there; else 200 at once, white space, and then the answer or the error.
 
         The work goes on when the client goes away: what it asked for may be half done.
         Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
         """
         body = _Watched(request.body)
-        work = asyncio.ensure_future(self._call(replace(request, body=body), operation, proof))
+        work = asyncio.ensure_future(self._call(replace(request, body=body), operation, proof, met))
         self._slow.add(work)
         work.add_done_callback(self._ended)
         try:
@@ -142,6 +190,7 @@ class Dispatcher:
             raise
         if done:
             return work.result()
+        met.call = None
         return Response(200, {"content-type": "application/xml"}, self._while_waiting(request, work))
 
     def _ended(self, work: asyncio.Future[Response]) -> None:
@@ -172,6 +221,21 @@ class Dispatcher:
         return InternalError()
 
 
+@dataclass(slots=True)
+class _Met:
+    """What a request had to do with."""
+
+    call: Call | None = None
+    is_certain: bool = False
+    """Whether its bucket was loaded for this request."""
+
+    def bucket(self, response: Response) -> Bucket | None:
+        """The bucket, if that is how it is now: one that was kept is as good as the answer that came of it."""
+        if self.call is not None and (self.is_certain or response.status < 400):
+            return self.call.loaded
+        return None
+
+
 class _Watched:
     """A request's body that tells whether somebody is in the middle of it."""
 
@@ -196,13 +260,3 @@ def check_decided(call: Call, response: Response) -> Response:
     if call.operation.needs.level == "object" and not call.saw_version:
         raise RuntimeError(f"{call.operation.name} did not ask for the right to its object")
     return response
-
-
-def check_expected_owner(request: Request, bucket: Bucket) -> None:
-    """Refuse a bucket that is not whose the client thinks it is.
-
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
-    """
-    expected = request.headers.get("x-amz-expected-bucket-owner")
-    if expected is not None and expected != bucket.owner:
-        raise AccessDenied

@@ -38,6 +38,11 @@ class AccessDenied(S3Error, status=403):
     """Access Denied"""
 
 
+class AccessForbidden(S3Error, status=403):
+    """CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method \
+/ Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."""
+
+
 class AuthorizationHeaderMalformed(S3Error):
     """The authorization header you provided is invalid."""
 
@@ -48,6 +53,10 @@ class AuthorizationQueryParametersError(S3Error):
 
 class BadDigest(S3Error):
     """The Content-MD5 or checksum value that you specified did not match what the server received."""
+
+
+class BadRequest(S3Error):
+    """Insufficient information. Origin request header needed."""
 
 
 class BucketAlreadyExists(S3Error, status=409):
@@ -217,6 +226,10 @@ class NoSuchBucket(S3Error, status=404):
 
 class NoSuchBucketPolicy(S3Error, status=404):
     """The bucket policy does not exist"""
+
+
+class NoSuchCORSConfiguration(S3Error, status=404):
+    """The CORS configuration does not exist"""
 
 
 class NoSuchKey(S3Error, status=404):

@@ -4,9 +4,9 @@
     python s3-tests/run.py --backend pg --only acl --only cors
     python s3-tests/run.py --dry                   what would run
 
-The suite itself is not part of post3: `s3-tests/upstream` (a git submodule) or the folder that S3TESTS_DIR names. What it
-needs is in the dependency group `compliance`. A test that fails and is not listed fails the run, and so does one that is
-listed and passes.
+The suite itself is not part of post3: `s3-tests/upstream` (a git submodule) or the folder that S3TESTS_DIR names. What
+it needs is in the dependency group `compliance`. A test that fails and is not listed fails the run, and so does one
+that is listed and passes. A run of all areas writes its figures into docs/conformance.md.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import configparser
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from xml.etree import ElementTree
 
 HERE: Final = Path(__file__).resolve().parent
@@ -65,6 +66,12 @@ SERVED: Final = (
 """Areas that post3 serves."""
 ALONE: Final = frozenset({"test_s3.py::test_list_buckets_paginated"})
 """Wants that its user owns nothing else meanwhile."""
+ALL: Final = "all"
+OUTPUT: Final = Path(tempfile.gettempdir()) / "post3-s3-tests.txt"
+"""What the suite printed last."""
+PAGE: Final = HERE.parent / "docs" / "conformance.md"
+Figures: TypeAlias = dict[str, tuple[int, int]]
+"""By area: passed, and of how many."""
 TIME_LIMIT: Final = 120
 """Seconds for one test."""
 BACKENDS: Final = ("fs", "pg", "memory")
@@ -192,15 +199,16 @@ def run_suite(place: Path, port: int, folder: Path, tests: Sequence[str], parall
 
 
 def read_report(report: Path) -> list[Outcome]:
-    """The outcomes in a report; a test that is told twice (its teardown failed too) passed only if it did both times."""
-    found: dict[str, Outcome] = {}
+    """The outcomes in a report. Skipped is not passed; nor is a test whose teardown failed, which is told by itself."""
+    troubles: dict[str, list[str]] = {}
     for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  # written by pytest just now
         test = f"{case.get('classname', '').rpartition('.')[2]}.py::{case.get('name')}"
-        trouble = [child for child in case if child.tag in ("failure", "error", "skipped")]
-        told = "; ".join(f"{child.tag}: {child.get('message', '')}" for child in trouble)
-        before = found.get(test)
-        found[test] = Outcome(test, not trouble and (before is None or before.passed), told or (before or Outcome(test, True, "")).told)
-    return list(found.values())
+        told = [f"{child.tag}: {child.get('message', '')}" for child in case if child.tag in _TROUBLES]
+        troubles.setdefault(test, []).extend(told)
+    return [Outcome(test, not told, "; ".join(told)) for test, told in troubles.items()]
+
+
+_TROUBLES: Final = frozenset({"failure", "error", "skipped"})
 
 
 def judge(outcomes: Sequence[Outcome], backend: str, selected: set[str]) -> list[str]:
@@ -219,19 +227,71 @@ def judge(outcomes: Sequence[Outcome], backend: str, selected: set[str]) -> list
     return wrong
 
 
-def table(outcomes: Sequence[Outcome], known: Mapping[str, str]) -> list[str]:
-    """A Markdown table: for each area, functions that passed of those that ran."""
+def figures(outcomes: Sequence[Outcome], known: Mapping[str, str]) -> Figures:
+    """For each area, and for `all`, how many functions passed, and how many ran. One passes if all its tests do."""
     by_function: dict[str, bool] = {}
     for outcome in outcomes:
         function = function_of(outcome.test)
         by_function[function] = by_function.get(function, True) and outcome.passed
     total, passed = Counter[str](), Counter[str]()
     for function, is_passed in by_function.items():
-        total[known[function]] += 1
-        passed[known[function]] += is_passed
-    rows = [f"| {area} | {passed[area]} | {total[area]} |" for area in sorted(total)]
-    rows.append(f"| all | {passed.total()} | {total.total()} |")
-    return ["| area | passed | of |", "|---|---|---|", *rows]
+        for area in (known[function], ALL):
+            total[area] += 1
+            passed[area] += is_passed
+    return {area: (passed[area], total[area]) for area in total}
+
+
+def table(columns: Mapping[str, Figures]) -> list[str]:
+    """A Markdown table: a row for each area, a column for each backend."""
+    areas = {area for found in columns.values() for area in found}
+    rows = [
+        f"| {area} | {' | '.join(_of(found.get(area)) for found in columns.values())} |"
+        for area in sorted(areas, key=lambda area: (area == ALL, area))
+    ]
+    return [f"| area | {' | '.join(columns)} |", f"|---{'|---' * len(columns)}|", *rows]
+
+
+def _of(figure: tuple[int, int] | None) -> str:
+    return "" if figure is None else f"{figure[0]} of {figure[1]}"
+
+
+def read_table(text: str) -> dict[str, Figures]:
+    """The columns of the page's table."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    columns: dict[str, Figures] = {}
+    for row in rows[2:]:
+        for backend, cell in zip(rows[0][1:], row[1:], strict=True):
+            passed, _, total = cell.partition(" of ")
+            if total:
+                columns.setdefault(backend, {})[row[0]] = (int(passed), int(total))
+    return columns
+
+
+def write_page(backend: str, found: Figures) -> None:
+    """Put the figures of one backend into docs/conformance.md, with the list of known failures."""
+    columns = read_table(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
+    columns[backend] = found
+    failures = [
+        f"- `{failure.test}`{'' if failure.backend == '*' else f' ({failure.backend})'}: {failure.reason}"
+        for failure in known_failures()
+    ]
+    lines = [
+        "# Conformance",
+        "",
+        f"What passes of the [Ceph s3-tests](https://github.com/ceph/s3-tests) at commit {COMMIT[:12]}, in test",
+        "functions, in the areas that post3 serves. Written by `python s3-tests/run.py --backend fs` (and `pg`), which",
+        "fails when any test does otherwise than is said here.",
+        "",
+        *table({name: columns[name] for name in BACKENDS if name in columns}),
+        "",
+        "## Known failures",
+        "",
+        "Every function of these areas that does not pass, with the reason:",
+        "",
+        *failures,
+        "",
+    ]
+    PAGE.write_text("\n".join(lines), encoding="utf-8")
 
 
 def select(only: Sequence[str], known: Mapping[str, str]) -> list[str]:
@@ -251,7 +311,7 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="tell what would run")
     parser.add_argument("--parallel", type=int, default=2, metavar="N", help="tests at a time (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="of the server (default: %(default)s)")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the outcomes there, as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every outcome there, as JSON")
     chosen = parser.parse_args()
     known = areas()
     tests = select(chosen.only, known)
@@ -268,13 +328,16 @@ def main() -> None:
         for test in ALONE.intersection(tests):
             (folder / "report.xml").unlink(missing_ok=True)
             outcomes += run_suite(place, port, folder, [test], 1)
-        (Path(tempfile.gettempdir()) / "s3tests-output.txt").write_bytes((folder / "output.txt").read_bytes())
+        shutil.copy(folder / "output.txt", OUTPUT)
     wrong = judge(outcomes, chosen.backend, set(tests))
-    if chosen.write:
+    if chosen.json:
         told = {"backend": chosen.backend, "outcomes": [outcome._asdict() for outcome in outcomes]}
-        chosen.write.write_text(json.dumps(told, indent=1), encoding="utf-8")
-    print("\n".join([f"post3 --backend {chosen.backend}, s3-tests {COMMIT[:12]}", "", *table(outcomes, known), ""]))
-    print("\n".join(wrong) if wrong else "As expected.")
+        chosen.json.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    found = figures(outcomes, known)
+    if not chosen.only:
+        write_page(chosen.backend, found)
+    print("\n".join([f"s3-tests {COMMIT[:12]}", "", *table({chosen.backend: found}), ""]))
+    print("\n".join([*wrong, f"{len(wrong)} unexpected; the suite's output: {OUTPUT}"]) if wrong else "As expected.")
     sys.exit(1 if wrong else 0)
 
 

@@ -9,7 +9,7 @@ from post3.auth.access import Admission
 from post3.auth.authentication import Authenticator, Proof
 from post3.auth.credentials import StaticCredentials
 from post3.model.identity import ANONYMOUS, Identity
-from post3.s3.gate import Gate
+from post3.s3.gate import Gate, Invites
 from post3.s3.message import Request
 
 
@@ -26,7 +26,7 @@ class NamedGate(Gate):
         credentials = StaticCredentials(identities=identities)
         super().__init__(credentials, Authenticator(credentials), Admission())
 
-    async def identify(self, request: Request, now: datetime, *, asks_in_form: bool = False) -> Proof:
+    async def identify(self, request: Request, now: datetime, invites: Invites, *, asks_in_form: bool = False) -> Proof:
         """Whoever the header says."""
         identity = self.directory.by_id(request.headers.get("x-asks", ""))
         return Proof(identity or ANONYMOUS, kind="header" if identity else "")

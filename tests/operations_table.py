@@ -6,6 +6,7 @@ from pathlib import Path
 
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import UNSUPPORTED
+from post3.s3.router import PREFLIGHT
 
 FILE = Path(__file__).parent.parent / "docs" / "operations.md"
 
@@ -14,8 +15,8 @@ def page() -> str:
     """The whole page."""
     unsupported = {name for names in UNSUPPORTED.values() for name in names}
     rows = [
-        f"| {row.name} | {row.method} | {row.level} | {' '.join(f'`{one}`' for one in sorted(row.selectors))} "
-        f"| `{row.action}` | `{row.handler.__module__.removeprefix('post3.')}` |"
+        f"| {row.name} | {row.method} | {'any' if row.method == PREFLIGHT else row.level} | {' '.join(f'`{one}`' for one in sorted(row.selectors))} "
+        f"| {row.action and f'`{row.action}`'} | `{row.handler.__module__.removeprefix('post3.')}` |"
         for row in sorted(OPERATIONS.values(), key=lambda row: row.name)
         if row.name not in unsupported
     ]

@@ -2,7 +2,7 @@
 
 Open to this machine must not mean open to every web page that a browser on it shows: a page can send requests to
 loopback, and by its own DNS name (rebinding) even read the answers. Browsers tell on it: by Host, Origin and
-Sec-Fetch-Site.
+Sec-Fetch-Site. A bucket's CORS rules may let pages from elsewhere in; a Host that is not the server's own never is.
 Sources: https://fetch.spec.whatwg.org/#origin-header, https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
 """
 
@@ -23,7 +23,7 @@ _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 class Admission:
-    """Refuses what a browser sends on behalf of somebody else's page, and other names than the server's own."""
+    """Refuses names that are not the server's own."""
 
     def __init__(self, names: frozenset[str] = frozenset(), *, any_host: bool = False) -> None:
         """`names`, and those below them, are served beside loopback; with `any_host` every name is, as a person allowed
@@ -31,28 +31,29 @@ class Admission:
         self._names = frozenset(name.lower() for name in names)
         self._any_host = any_host
 
-    def check(self, headers: Mapping[str, str]) -> None:
-        """Raise AccessDenied, with the reason, unless the request may be served. Header names are lower case."""
+    def check_host(self, headers: Mapping[str, str]) -> None:
+        """Raise AccessDenied, with the reason, unless its Host is served. Header names are lower case."""
         host = headers.get("host", "")
         if not self._any_host and not self._serves(host):
             raise AccessDenied(
                 f"Without credentials, requests are served for a loopback Host only, and this one is for {host!r}; "
                 "the server can be started with --allow-anonymous."
             )
-        origin = headers.get("origin")
-        if origin is not None and not is_own_origin(origin, host):
-            raise AccessDenied(
-                f"Without credentials, requests of web pages from elsewhere are refused; Origin is {origin!r}."
-            )
-        site = headers.get("sec-fetch-site")
-        if site is not None and site not in _OWN_SITES:
-            raise AccessDenied(
-                f"Without credentials, requests of web pages from elsewhere are refused; Sec-Fetch-Site is {site!r}."
-            )
 
     def _serves(self, host: str) -> bool:
         name = host_name(host)
         return is_loopback_name(name) or any(name == own or name.endswith(f".{own}") for own in self._names)
+
+
+def foreign_page(headers: Mapping[str, str]) -> str:
+    """What shows that a request is one of somebody else's web page; empty when nothing does."""
+    origin = headers.get("origin")
+    if origin is not None and not is_own_origin(origin, headers.get("host", "")):
+        return f"Origin is {origin!r}"
+    site = headers.get("sec-fetch-site")
+    if site is not None and site not in _OWN_SITES:
+        return f"Sec-Fetch-Site is {site!r}"
+    return ""
 
 
 @lru_cache(maxsize=1024)

@@ -71,6 +71,8 @@ class Proof:
     """`AWS` or `AWS4-HMAC-SHA256`."""
     age: timedelta | None = None
     """How long ago it was signed, by Version 4."""
+    only_bucket: str = ""
+    """The one bucket that it is good for; empty for all."""
 
 
 UNSIGNED: Final = Proof(ANONYMOUS)

@@ -6,7 +6,11 @@ is decided when its version is known, by `check_version`; all else by `check`, w
 
 - An ACL that was never set grants its owner everything. One that was set grants what it says: an owner who is not named
   in it may still read and write the ACL itself, and change the bucket, but not what ACLs grant.
+- What a policy allows is done to objects of the bucket's owner: no policy gives away what others own. What it denies
+  is denied for all of them.
 - An administrator may do everything, whatever any policy says: whoever holds the root keys can always mend it.
+- Whoever is granted WRITE may hide a key behind a delete marker, but never deletes a version for good: only the
+  bucket's owner does, and whom a policy allows it.
 - A bucket's owner may always read, write and delete its policy, so that nobody locks themselves out.
 - Whoever may not list a bucket is not told that a key is absent.
 
@@ -35,6 +39,10 @@ _OF_POLICY: Final = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:D
 _ALWAYS_THE_OWNERS: Final[frozenset[Permission | None]] = frozenset({None, "READ_ACP", "WRITE_ACP"})
 """What an owner may do without being named in the ACL."""
 
+_NEVER_GRANTED: Final = frozenset({"s3:DeleteObjectVersion"})
+"""What the WRITE of a bucket's ACL gives to its owner alone.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#acl-access-policy-permission-mapping"""
+
 
 class Basis(Enum):
     """Why something is allowed."""
@@ -53,16 +61,23 @@ class Rights:
         self._bucket = bucket
         self._make_context = context
 
-    def check(self, action: str, permission: Permission | None, key: str = "") -> Basis:
-        """Why the action on the bucket, or on what will be under the key, is allowed. Raises AccessDenied."""
-        basis = self._basis(action, permission, key)
+    def check(self, action: str, permission: Permission | None, key: str = "", version_id: str | None = None) -> Basis:
+        """Why the action on the bucket, or on what will be under the key, is allowed. Raises AccessDenied.
+
+        With the id of a version it is the action on that very version.
+        """
+        if version_id is not None:
+            action = of_version(action)
+        basis = self._basis(action, permission, key, _condition("s3:versionid", version_id))
         if basis is None:
             raise AccessDenied
         return basis
 
-    def check_version(self, action: str, permission: Permission, version: ObjectVersion) -> None:
-        """Raise AccessDenied unless the action on this version is allowed."""
-        if not self._may_touch(action, permission, version):
+    def check_version(self, action: str, permission: Permission, version: ObjectVersion, *, is_named: bool) -> None:
+        """Raise AccessDenied unless the action on this version, named by its id or not, is allowed."""
+        if is_named:
+            action = of_version(action)
+        if not self._may_touch(action, permission, version, version.version_id if is_named else None):
             raise AccessDenied
 
     def hide(self, error: S3Error, key: str) -> S3Error:
@@ -70,38 +85,45 @@ class Rights:
 
         Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (Permissions)
         """
-        may_list = self._basis("s3:ListBucket", "READ", "", prefix=key) is not None
+        may_list = self._basis("s3:ListBucket", "READ", "", {"s3:prefix": (key,)}) is not None
         return error if may_list else AccessDenied()
 
     @property
     def _owns_bucket(self) -> bool:
         return self._identity.id == self._bucket.owner
 
-    def _basis(self, action: str, permission: Permission | None, key: str, prefix: str | None = None) -> Basis | None:
+    def _basis(self, action: str, permission: Permission | None, key: str, conditions: Context) -> Basis | None:
         if self._identity.is_admin:
             return Basis.OWNER
-        verdict = self._verdict(action, key, prefix)
+        verdict = self._verdict(action, key, conditions)
         if verdict is Verdict.DENY and not (self._owns_bucket and action in _OF_POLICY):
             return None
-        acl = self._bucket.acl
-        if self._owns_bucket and (acl is None or permission in _ALWAYS_THE_OWNERS or self._ignores_acls):
+        is_the_owners = self._bucket.acl is None or permission in _ALWAYS_THE_OWNERS or self._ignores_acls
+        if self._owns_bucket and is_the_owners:
             return Basis.OWNER
         if verdict is Verdict.ALLOW:
             return Basis.POLICY
-        if permission is not None and self._grants(acl, permission):
-            return Basis.OWNER if self._owns_bucket else Basis.GRANT
-        return None
+        return None if permission is None else self._granted(action, permission)
 
-    def _may_touch(self, action: str, permission: Permission, version: ObjectVersion) -> bool:
+    def _granted(self, action: str, permission: Permission) -> Basis | None:
+        """What the bucket's ACL says of it."""
+        if not self._grants(self._bucket.acl, permission):
+            return None
+        if self._owns_bucket:
+            return Basis.OWNER
+        return None if action in _NEVER_GRANTED else Basis.GRANT
+
+    def _may_touch(self, action: str, permission: Permission, version: ObjectVersion, named: str | None) -> bool:
         if self._identity.is_admin:
             return True
-        verdict = self._verdict(action, version.key, version=version)
-        if verdict is not Verdict.NONE:
-            return verdict is Verdict.ALLOW
-        if self._ignores_acls:
-            return self._owns_bucket
-        owns = self._identity.id == version.owner != ANONYMOUS.id
-        if owns and (version.acl is None or permission in _ALWAYS_THE_OWNERS):
+        verdict = self._verdict(action, version.key, _condition("s3:versionid", named))
+        if verdict is Verdict.DENY:
+            return False
+        owner = self._bucket.owner if self._ignores_acls else version.owner
+        if verdict is Verdict.ALLOW and owner == self._bucket.owner:
+            return True
+        is_the_owners = version.acl is None or permission in _ALWAYS_THE_OWNERS or self._ignores_acls
+        if self._identity.id == owner != ANONYMOUS.id and is_the_owners:
             return True
         return self._grants(version.acl, permission)
 
@@ -126,19 +148,15 @@ class Rights:
     def _context(self) -> Context:
         return self._make_context()
 
-    def _verdict(
-        self, action: str, key: str, prefix: str | None = None, version: ObjectVersion | None = None
-    ) -> Verdict:
+    def _verdict(self, action: str, key: str, conditions: Context) -> Verdict:
         policy = self._policy
         if policy is None:
             return Verdict.NONE
-        context = self._context if prefix is None else {**self._context, "s3:prefix": (prefix,)}
+        if not self._owns_bucket and self._is_restricted(policy):
+            return Verdict.DENY
         resource = f"{self._bucket.name}/{key}" if key else self._bucket.name
         principal = None if self._identity == ANONYMOUS else self._identity.id
-        verdict = evaluate(policy, Question(principal, action, resource, context))
-        if verdict is Verdict.ALLOW and not self._owns_bucket and self._is_restricted(policy):
-            return Verdict.NONE
-        return verdict
+        return evaluate(policy, Question(principal, action, resource, {**self._context, **conditions}))
 
     def _is_restricted(self, policy: Policy) -> bool:
         return public_access.of_bucket(self._bucket).restrict_public_buckets and is_public(policy)
@@ -148,6 +166,11 @@ class Rights:
 def _parsed(text: str, bucket: str) -> Policy:
     """A stored policy, parsed once: it was valid when it was put."""
     return parse_policy(text, bucket)
+
+
+def _condition(key: str, value: str | None) -> Context:
+    """The value of a condition key; it has none where the value is None."""
+    return {} if value is None else {key: (value,)}
 
 
 def of_version(action: str) -> str:

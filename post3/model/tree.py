@@ -40,3 +40,15 @@ def text(tree: Tree, name: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise MalformedXML(f"The element {name} should stand once and be plain text.")
+
+
+def texts(tree: Tree, name: str) -> list[str]:
+    """The texts of the child elements of this name, be there none or many. Raises MalformedXML for other than text."""
+    value = tree.get(name)
+    if value is None:
+        return []
+    items = value if isinstance(value, list) else [value]
+    found = [item for item in items if isinstance(item, str)]
+    if len(found) < len(items):
+        raise MalformedXML(f"The element {name} should be plain text.")
+    return found

@@ -11,6 +11,7 @@ from post3.operations import (
     objects,
     policy,
     post_object,
+    preflight,
     unsupported,
     versioning,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "objects",
     "policy",
     "post_object",
+    "preflight",
     "unsupported",
     "versioning",
 ]

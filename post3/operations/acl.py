@@ -75,12 +75,13 @@ def _settable(call: Call, bucket: Bucket, grants: Grants) -> Grants | None:
 
 async def _asked_for(call: Call, *, of_bucket: bool) -> Read:
     """The list that the request's headers give, or else its document. Raises MissingSecurityHeader for neither."""
-    headers, bucket_owner, directory = call.headers, call.bucket.owner, call.directory
+    headers, directory = call.headers, call.directory
 
     def by_headers(owner: str) -> Grants | None:
-        return from_headers(headers, owner, bucket_owner, directory, of_bucket=of_bucket)
+        # Of the bucket as it is when this is asked: it may have been loaded anew.
+        return from_headers(headers, owner, call.bucket.owner, directory, of_bucket=of_bucket)
 
-    if by_headers(bucket_owner) is not None:
+    if by_headers(call.bucket.owner) is not None:
         return lambda owner: by_headers(owner) or ()
     tree = await call.optional_document(ROOT)
     if not tree:

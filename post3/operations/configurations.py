@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from post3.errors import (
+    NoSuchCORSConfiguration,
     NoSuchPublicAccessBlockConfiguration,
     OwnershipControlsNotFoundError,
     S3Error,
     ServerSideEncryptionConfigurationNotFoundError,
 )
-from post3.model import encryption, ownership, public_access
+from post3.model import cors, encryption, ownership, public_access
 from post3.model.bucket import Bucket
 from post3.model.tree import Tree
+from post3.s3.body import MAX_DOCUMENT
 from post3.s3.call import Call
 from post3.s3.message import Response, document
 from post3.s3.router import Handler, Needs, Operation, add
@@ -36,6 +38,8 @@ class Configuration:
     """The document as it is kept. Raises what is wrong with it, or with the bucket for it."""
     right: str = ""
     """The noun as actions have it, where that differs. Whoever may put may delete."""
+    limit: int = MAX_DOCUMENT
+    """Bytes."""
     check_server: Callable[[Tree, Call], object] | None = None
     """Raises what the document wants and this server does not have."""
 
@@ -56,7 +60,7 @@ class Configuration:
         return document(self.root, found)
 
     async def _put(self, call: Call) -> Response:
-        tree = await call.document(self.root)
+        tree = await call.document(self.root, self.limit)
         if self.check_server is not None:
             self.check_server(tree, call)
 
@@ -93,6 +97,10 @@ def _check_public_access(tree: Tree, _bucket: Bucket) -> Tree:
     return public_access.to_document(public_access.from_document(tree))
 
 
+def _check_cors(tree: Tree, _bucket: Bucket) -> Tree:
+    return cors.to_document(cors.from_document(tree))
+
+
 def _check_ownership(tree: Tree, bucket: Bucket) -> Tree:
     asked_for = ownership.from_document(tree)
     ownership.check_bucket_acl(asked_for, bucket.acl, bucket.owner)
@@ -108,6 +116,15 @@ def _check_master_key(tree: Tree, call: Call) -> None:
 
 
 CONFIGURATIONS: Final = (
+    Configuration(
+        "BucketCors",
+        cors.SUBRESOURCE,
+        "CORSConfiguration",
+        NoSuchCORSConfiguration,
+        _check_cors,
+        right="BucketCORS",
+        limit=cors.MAX_DOCUMENT,
+    ),
     Configuration(
         "BucketEncryption",
         encryption.SUBRESOURCE,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from post3.auth.authorisation import Rights, of_version
+from post3.auth.authorisation import Rights
 from post3.errors import AccessDenied, InvalidArgument, InvalidRange, InvalidRequest, NoSuchKey, NoSuchVersion
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM, parse_algorithm
@@ -18,7 +18,7 @@ from post3.model.object import NULL_VERSION, Blob, ObjectVersion, Part
 from post3.model.tree import Tree
 from post3.operations.encrypting import asked_for, envelope_of, may_stay, moved, seal_for, sealed
 from post3.operations.granting import object_access
-from post3.operations.multipart import open_upload, part_algorithms, shown_checksums
+from post3.operations.multipart import check_initiator, open_upload, part_algorithms, shown_checksums
 from post3.operations.objects import (
     check_early,
     checksum_elements,
@@ -81,8 +81,7 @@ async def _readable_source(
             raise InvalidRequest("The source of a copy may not specifically refer to a delete marker by version id.")
     except (NoSuchKey, NoSuchVersion, InvalidRequest) as error:
         raise rights.hide(error, key) from None
-    action = "s3:GetObject"
-    rights.check_version(of_version(action) if version_id is not None else action, "READ", version)
+    rights.check_version("s3:GetObject", "READ", version, is_named=version_id is not None)
     return version
 
 
@@ -219,6 +218,7 @@ async def upload_part_copy(call: Call) -> Response:
     original = source.version.body
 
     async def own(blob: Blob, bucket: Bucket, described: Part) -> Part:
+        check_initiator(call, upload)
         return await call.backend.put_part(bucket, upload, replace(described, number=number, blob=blob))
 
     if (

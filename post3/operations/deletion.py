@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from post3.auth.authorisation import of_version
 from post3.errors import MalformedXML, NoSuchKey, NoSuchVersion, OperationNotImplemented, S3Error
 from post3.model.bucket import Bucket
 from post3.model.conditions import WriteConditions
@@ -132,8 +131,7 @@ async def delete_objects(call: Call) -> Response:
 
 def _check_right(call: Call, bucket: Bucket, wanted: Wanted) -> None:
     """Raise AccessDenied for an entry that whoever asks may not delete: each is a request of its own."""
-    action = "s3:DeleteObject"
-    call.rights_in(bucket).check(of_version(action) if wanted.version_id else action, "WRITE", wanted.key)
+    call.rights_in(bucket).check("s3:DeleteObject", "WRITE", wanted.key, wanted.version_id)
 
 
 async def _delete_one(call: Call, wanted: Wanted) -> tuple[str, Tree]:

@@ -43,6 +43,12 @@ def completed_access(bucket: Bucket, upload: Upload) -> tuple[str, Grants | None
     return ownership.owner_of_object(ownership.of_bucket(bucket), writer, bucket.owner, canned), upload.acl
 
 
+def parties(call: Call, upload: Upload) -> Tree:
+    """Who began an upload, and who will own what it becomes."""
+    owner, _ = completed_access(call.bucket, upload)
+    return {"Initiator": owner_of(call, upload.owner), "Owner": owner_of(call, owner)}
+
+
 def _writer(id: str, bucket: Bucket) -> str:
     """What somebody unknown writes is the bucket owner's: who else should be able to read or delete it?"""
     return bucket.owner if id == ANONYMOUS.id else id

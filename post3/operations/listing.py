@@ -13,7 +13,7 @@ from post3.model.listing import CommonPrefix, ListQuery, Page
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.model.tree import Tree
 from post3.model.upload import Upload
-from post3.operations.granting import completed_access, owner_of
+from post3.operations.granting import owner_of, parties
 from post3.operations.tokens import next_token, parse_token
 from post3.s3.call import Call
 from post3.s3.headers import quoted
@@ -61,10 +61,17 @@ def _last_name(page: Page[ObjectVersion] | Page[Upload]) -> str:
     return last.prefix if isinstance(last, CommonPrefix) else last.key
 
 
+def _refuse_unordered(query: Mapping[str, str]) -> None:
+    """Ceph's extension, as Ceph has it: all orders are fine, so the usual one is; but not under a delimiter."""
+    if query.get("allow-unordered", "").lower() == "true" and query.get("delimiter"):
+        raise InvalidArgument("allow-unordered cannot be used with a delimiter.", ArgumentName="allow-unordered")
+
+
 @operation("GET", "bucket", action="s3:ListBucket", needs=Needs.LIST)
 async def list_objects(call: Call) -> Response:
     """The first way: pages go on after a marker, which is a key."""
     query, (encoding, encode) = call.query, _encoding(call.query)
+    _refuse_unordered(query)
     prefix, delimiter, marker = query.get("prefix", ""), query.get("delimiter", ""), query.get("marker", "")
     limit = call.int_parameter("max-keys", MAX_KEYS, 0, MAX_KEYS)
     page = await call.backend.list_versions(
@@ -94,6 +101,7 @@ async def list_objects(call: Call) -> Response:
 async def list_objects_v2(call: Call) -> Response:
     """The second way: pages go on with a token."""
     query, (encoding, encode) = call.query, _encoding(call.query)
+    _refuse_unordered(query)
     prefix, delimiter, start_after = query.get("prefix", ""), query.get("delimiter", ""), query.get("start-after", "")
     token = query.get("continuation-token")
     limit = call.int_parameter("max-keys", MAX_KEYS, 0, MAX_KEYS)
@@ -236,12 +244,10 @@ async def list_multipart_uploads(call: Call) -> Response:
 
 
 def _upload(call: Call, upload: Upload, encode: Encode) -> Tree:
-    owner, _ = completed_access(call.bucket, upload)
     return {
         "Key": encode(upload.key),
         "UploadId": upload.upload_id,
-        "Initiator": owner_of(call, upload.owner),
-        "Owner": owner_of(call, owner),
+        **parties(call, upload),
         "StorageClass": upload.storage_class,
         "Initiated": upload.initiated,
         "ChecksumAlgorithm": upload.checksum_algorithm.upper() or None,

@@ -38,7 +38,7 @@ from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.tree import Tree, each, text
 from post3.model.upload import Upload, upload_id_at
 from post3.operations.encrypting import asked_for, envelope_of, seal_for, sealed
-from post3.operations.granting import completed_access, object_access, owner_of
+from post3.operations.granting import completed_access, object_access, parties
 from post3.operations.objects import (
     checksum_elements,
     part_number,
@@ -85,7 +85,6 @@ async def create_multipart_upload(call: Call) -> Response:
         upload_id=upload_id_at(int(call.now.timestamp() * 1_000_000), secrets.token_hex(8)),
         initiated=call.now,
         owner=call.identity.id,
-        acl=object_access(call, call.bucket)[1],
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
@@ -94,7 +93,8 @@ async def create_multipart_upload(call: Call) -> Response:
     )
 
     async def create(bucket: Bucket) -> Upload:
-        return await call.backend.create_upload(bucket, replace(upload, encryption=asked_for(call, bucket)))
+        acl = object_access(call, bucket)[1]
+        return await call.backend.create_upload(bucket, replace(upload, acl=acl, encryption=asked_for(call, bucket)))
 
     told = as_headers((await call.commit(create)).encryption)
     if algorithm:
@@ -116,6 +116,8 @@ async def open_upload(call: Call) -> Upload:
 
 def check_initiator(call: Call, upload: Upload) -> None:
     """Raise AccessDenied for an upload of somebody else's, where only the bucket's ACL lets one write.
+
+    Asked again with each bucket that is loaded anew: the reason why one may write may be another.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
     """
@@ -151,6 +153,7 @@ async def upload_part(call: Call) -> Response:
     seal = seal_for(call, upload.encryption, number)
 
     async def own(blob: Blob, bucket: Bucket) -> Part:
+        check_initiator(call, upload)
         size, etag, envelope = body.size, body.etag, envelope_of(seal)
         part = Part(number, size, etag, call.now, blob, body.checksums, encryption=envelope)
         return await call.backend.put_part(bucket, upload, part)
@@ -275,6 +278,7 @@ async def complete_multipart_upload(call: Call) -> Response:
     _check_promises(call, upload, version)
 
     async def finish(bucket: Bucket) -> ObjectVersion:
+        check_initiator(call, upload)
         owner, acl = completed_access(bucket, upload)
         described = replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
         return await call.backend.finish_upload(bucket, upload, described, parts, conditions.for_put)
@@ -328,7 +332,12 @@ def _completed(call: Call, version: ObjectVersion) -> Response:
 async def abort_multipart_upload(call: Call) -> Response:
     """Forget the upload and its parts."""
     upload = await open_upload(call)
-    await call.commit(lambda bucket: call.backend.abort_upload(bucket, upload))
+
+    async def abort(bucket: Bucket) -> None:
+        check_initiator(call, upload)
+        await call.backend.abort_upload(bucket, upload)
+
+    await call.commit(abort)
     return Response(204)
 
 
@@ -340,7 +349,6 @@ async def list_parts(call: Call) -> Response:
     upload = await open_upload(call)
     parts = await call.backend.list_parts(call.bucket, upload, after=after, limit=limit + 1)
     page, truncated = parts[:limit], len(parts) > limit > 0
-    owner, _ = completed_access(call.bucket, upload)
     return document(
         "ListPartsResult",
         {
@@ -352,8 +360,7 @@ async def list_parts(call: Call) -> Response:
             "MaxParts": limit,
             "IsTruncated": truncated,
             "Part": [_told_part(upload, part) for part in page],
-            "Initiator": owner_of(call, upload.owner),
-            "Owner": owner_of(call, owner),
+            **parties(call, upload),
             "StorageClass": upload.storage_class,
             "ChecksumAlgorithm": upload.checksum_algorithm.upper() or None,
             "ChecksumType": upload.checksum_type or None,

@@ -28,7 +28,7 @@ async def give_owner(call: Call, blob: Blob, own: Callable[[Blob, Bucket], Await
     """
     bucket = call.bucket
     try:
-        return await call.commit(lambda fresh: own(blob, fresh))
+        return await call.commit(lambda fresh: own(blob, fresh), is_bound=blob.inline is None)
     except S3Error:
         await call.backend.discard_blob(bucket, blob)
         raise

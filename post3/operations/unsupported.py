@@ -13,7 +13,6 @@ from post3.s3.router import Needs, Operation, add
 
 UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("DELETE", "bucket", "analytics"): ("DeleteBucketAnalyticsConfiguration",),
-    ("DELETE", "bucket", "cors"): ("DeleteBucketCors",),
     ("DELETE", "bucket", "intelligent-tiering"): ("DeleteBucketIntelligentTieringConfiguration",),
     ("DELETE", "bucket", "inventory"): ("DeleteBucketInventoryConfiguration",),
     ("DELETE", "bucket", "lifecycle"): ("DeleteBucketLifecycle",),
@@ -28,7 +27,6 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("GET", "bucket", "abac"): ("GetBucketAbac",),
     ("GET", "bucket", "accelerate"): ("GetBucketAccelerateConfiguration",),
     ("GET", "bucket", "analytics"): ("GetBucketAnalyticsConfiguration", "ListBucketAnalyticsConfigurations"),
-    ("GET", "bucket", "cors"): ("GetBucketCors",),
     ("GET", "bucket", "intelligent-tiering"): (
         "GetBucketIntelligentTieringConfiguration",
         "ListBucketIntelligentTieringConfigurations",
@@ -58,7 +56,6 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("PUT", "bucket", "abac"): ("PutBucketAbac",),
     ("PUT", "bucket", "accelerate"): ("PutBucketAccelerateConfiguration",),
     ("PUT", "bucket", "analytics"): ("PutBucketAnalyticsConfiguration",),
-    ("PUT", "bucket", "cors"): ("PutBucketCors",),
     ("PUT", "bucket", "intelligent-tiering"): ("PutBucketIntelligentTieringConfiguration",),
     ("PUT", "bucket", "inventory"): ("PutBucketInventoryConfiguration",),
     ("PUT", "bucket", "lifecycle"): ("PutBucketLifecycleConfiguration", "PutBucketLifecycle"),

@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable,
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from post3._chunker import Chunker
+from post3._chunker import BLOCK_SIZE, Chunker
 from post3.auth.authentication import Proof
 from post3.auth.sigv4 import ChunkChain
 from post3.errors import (
@@ -117,6 +117,15 @@ def _tells_of_object(request: Request) -> bool:
     Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
     """
     return request.method == "POST" and "uploadId" in request.query
+
+
+def may_be_large(request: Request) -> bool:
+    """Whether the body may be more than one block, which is all that stores keep in memory."""
+    size = request.headers.get("x-amz-decoded-content-length", request.headers.get("content-length"))
+    if size is None:
+        return "transfer-encoding" in request.headers
+    is_small = size.isdecimal() and len(size) <= len(str(BLOCK_SIZE)) and int(size) <= BLOCK_SIZE
+    return not is_small
 
 
 class Body:

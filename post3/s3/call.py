@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from post3.auth.authentication import Proof
-from post3.auth.authorisation import Basis, Rights, of_version
+from post3.auth.authorisation import Basis, Rights
 from post3.errors import (
     AccessDenied,
     InvalidArgument,
@@ -44,6 +44,7 @@ T = TypeVar("T")
 MAX_NUMBER = 2**31 - 1
 """The highest number that a parameter of the query may be."""
 MAX_DIGITS = 10
+EXPECTED_OWNER = "x-amz-expected-bucket-owner"
 MAX_REPEATS = 10
 """How often a change is tried again against a bucket that changes under it."""
 
@@ -108,6 +109,11 @@ class Call:
         return None if version_id is None else parse_version_id(version_id)
 
     @property
+    def names_version(self) -> bool:
+        """Whether a version is asked for by its id."""
+        return "versionId" in self.query
+
+    @property
     def now(self) -> datetime:
         """The server's clock, in UTC. What decides anything comes from the store's clock."""
         return datetime.now(UTC)
@@ -115,22 +121,26 @@ class Call:
     # Rights
 
     def rights_in(self, bucket: Bucket) -> Rights:
-        """What whoever asks may do with a bucket."""
+        """What whoever asks may do with a bucket. Raises AccessDenied for one that they have no business with."""
+        if self.proof.only_bucket not in ("", bucket.name):
+            raise AccessDenied(f"A web page from elsewhere may use the bucket {self.proof.only_bucket} alone.")
         return Rights(self.identity, bucket, lambda: policy_context(self.request, self.proof))
 
-    @property
-    def action(self) -> str:
-        """The right that the operation is, of a version where one is named."""
-        action = self.operation.action
-        return of_version(action) if "versionId" in self.query else action
-
     def authorise(self) -> None:
-        """Raise AccessDenied unless the operation's need is met, as far as it is one of the bucket's."""
+        """Raise AccessDenied unless the operation's need is met, as far as it is one of the bucket's, and the bucket is
+        whose the client thinks it is.
+
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
+        """
         needs = self.operation.needs
         if needs is Needs.USER and self.identity == ANONYMOUS:
             raise AccessDenied
         if needs.level == "bucket":
-            self.basis = self.rights_in(self.bucket).check(self.action, needs.permission, self.key)
+            version_id = self.query.get("versionId")
+            rights = self.rights_in(self.bucket)
+            self.basis = rights.check(self.operation.action, needs.permission, self.key, version_id)
+        if self.loaded is not None and self.headers.get(EXPECTED_OWNER, self.loaded.owner) != self.loaded.owner:
+            raise AccessDenied
 
     async def version(self) -> ObjectVersion:
         """The version that the path and versionId name, even if it is a delete marker, when it may be seen.
@@ -145,15 +155,14 @@ class Call:
         except (NoSuchKey, NoSuchVersion) as error:
             raise rights.hide(error, self.key) from None
         if permission is not None and not version.is_delete_marker:
-            rights.check_version(self.action, permission, version)
+            rights.check_version(self.operation.action, permission, version, is_named=self.names_version)
         return version
 
     def check_version(self, action: str, version: ObjectVersion) -> None:
         """Raise AccessDenied unless this action on the version is allowed, beside the operation's own."""
         permission = self.operation.needs.permission
         if permission is not None:
-            action = of_version(action) if "versionId" in self.query else action
-            self.rights_in(self.bucket).check_version(action, permission, version)
+            self.rights_in(self.bucket).check_version(action, permission, version, is_named=self.names_version)
 
     async def update_version(self, change: Change[ObjectVersion]) -> ObjectVersion:
         """Change the record of the version that the path and versionId name, when that is allowed, as one step.
@@ -177,7 +186,7 @@ class Call:
             raise rights.hide(MethodNotAllowed(Method=self.request.method, ResourceType="DeleteMarker"), self.key)
         permission = self.operation.needs.permission
         if permission is not None:
-            rights.check_version(self.action, permission, version)
+            rights.check_version(self.operation.action, permission, version, is_named=self.names_version)
         return change(version)
 
     async def update_bucket(self, change: Change[Bucket]) -> Bucket:
@@ -242,19 +251,23 @@ class Call:
             )
         return min(int(text), high)
 
-    async def commit(self, step: Callable[[Bucket], Awaitable[T]]) -> T:
-        """Run a step behind the request's body; once more with the bucket as it is now when it changed meanwhile.
+    async def commit(self, step: Callable[[Bucket], Awaitable[T]], *, is_bound: bool = False) -> T:
+        """Run a step behind the request's body; once more with the bucket as it is now when it changed meanwhile, if
+        that allows it too. A body that is already read or stored is thus not asked for again.
 
-        A body that is already read or stored is thus not asked for again. Raises NoSuchBucket when the bucket is
-        another by now.
+        The bucket may be another one by now, made under the same name. A step that is bound to the one that was loaded,
+        since bytes were stored in it, raises NoSuchBucket then.
         """
         for _ in range(MAX_REPEATS):
+            bucket = self.bucket
             try:
-                return await step(self.bucket)
-            except StaleBucket:
-                fresh = await self.backend.get_bucket(self.bucket.name)
-                if fresh.id != self.bucket.id:
-                    raise NoSuchBucket(BucketName=fresh.name) from None
+                return await step(bucket)
+            except (StaleBucket, NoSuchBucket) as error:
+                fresh = await self.backend.get_bucket(bucket.name)
+                if fresh.id != bucket.id and is_bound:
+                    raise NoSuchBucket(BucketName=bucket.name) from None
+                if fresh.id == bucket.id and isinstance(error, NoSuchBucket):
+                    raise  # it is another one that is not there
                 self.loaded = fresh
                 self.authorise()
         raise StaleBucket(BucketName=self.bucket.name)

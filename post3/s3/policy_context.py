@@ -1,6 +1,7 @@
 """A request as the conditions of bucket policies see it.
 
-Keys that a request does not carry are absent: operators tell that from empty values.
+Keys that a request does not carry are absent: operators tell that from empty values. What speaks of one object of
+several, such as s3:versionid, is left to whoever asks about that object.
 Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html,
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import unquote
 
 from post3.auth.authentication import Proof
 from post3.model.identity import ANONYMOUS
@@ -43,7 +45,6 @@ _FROM_QUERY: Final[Mapping[str, str]] = {
     "prefix": "s3:prefix",
     "delimiter": "s3:delimiter",
     "max-keys": "s3:max-keys",
-    "versionId": "s3:versionid",
 }
 _AUTH_TYPES: Final[Mapping[str, str]] = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "form": "POST"}
 
@@ -64,10 +65,16 @@ def _conditions(request: Request, proof: Proof) -> Iterator[tuple[str, str]]:
     for name, key in _FROM_HEADERS.items():
         if name in request.headers:
             value = request.headers[name]
-            yield key, value.removeprefix("/") if name == "x-amz-copy-source" else value
+            yield key, _copied(value) if name == "x-amz-copy-source" else value
     for name, key in _FROM_QUERY.items():
         if name in request.query:
             yield key, request.query[name]
+
+
+def _copied(value: str) -> str:
+    """`bucket/key` of x-amz-copy-source, in whatever way it is encoded. Its version is another condition's."""
+    path, has_version, _ = value.rpartition("?versionId=")
+    return unquote(path if has_version else value).removeprefix("/")
 
 
 def _of_identity(proof: Proof) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 COPY_SOURCE: Final = "x-amz-copy-source"
 """The one selector that is a header."""
 
+PREFLIGHT: Final = "OPTIONS"
+"""The method by which browsers ask for leave. All else in such a request is that of the one to come."""
+
 Handler: TypeAlias = "Callable[[Call], Awaitable[Response]]"
 H = TypeVar("H", bound=Handler)
 
@@ -69,7 +72,7 @@ class Operation:
     parameters: frozenset[str]
     """Query keys that select a sibling, and are mere parameters here."""
     action: str
-    """The right that it needs: s3:GetObjectTagging."""
+    """The right that it needs: s3:GetObjectTagging; empty where there is none."""
     handler: Handler
     needs: Needs
     loads_bucket: bool = True
@@ -77,6 +80,11 @@ class Operation:
     """May take longer than clients wait in silence: answered with white space meanwhile."""
     asks_in_form: bool = False
     """Whether who asks is told by the form in the body, and the handler looks for itself."""
+
+    @property
+    def changes_bucket(self) -> bool:
+        """Whether the bucket is not what it was once this is done."""
+        return self.level == "bucket" and self.method in ("PUT", "DELETE")
 
 
 OPERATIONS: Final[dict[str, Operation]] = {}
@@ -108,7 +116,7 @@ def operation(
                 level=level,
                 selectors=frozenset(selectors),
                 parameters=frozenset(parameters),
-                action=action or f"s3:{name}",
+                action=f"s3:{name}" if action is None else action,
                 handler=handler,
                 needs=needs,
                 loads_bucket=loads_bucket,
@@ -144,12 +152,18 @@ class Router:
 
     def resolve(self, request: Request) -> Operation:
         """The operation asked for. Raises MethodNotAllowed, or NotImplemented for a subresource that nobody knows."""
-        level = request.address.level
-        shown = self._shown(request, level)
+        level, shown = self._named(request)
         for row in self._rows.get((request.method, level), ()):
             if row.selectors <= shown <= row.selectors | row.parameters:
                 return self._whole(row, request)
         raise MethodNotAllowed(Method=request.method, ResourceType=self._resource(level, shown))
+
+    def _named(self, request: Request) -> tuple[Level, frozenset[str]]:
+        """The level and the selectors that a request names; a preflight names nothing."""
+        if request.method == PREFLIGHT:
+            return "root", frozenset()
+        level = request.address.level
+        return level, self._shown(request, level)
 
     def _shown(self, request: Request, level: Level) -> frozenset[str]:
         known = self._selectors.get(level, frozenset())

@@ -14,6 +14,7 @@ from sanic.http import Stage
 from sanic.request import Request as SanicRequest
 
 from post3.errors import InternalError, S3Error
+from post3.model import cors
 from post3.s3.message import Request, Response, error_response
 from post3.s3.reply import CONTENT_TYPE, Ending, ending, head
 from post3.server.head import Body
@@ -119,7 +120,11 @@ class Exchange:
             try:
                 first = await anext(pieces, b"")
             except Exception as error:
-                return await self._send(self._refusal(error))
+                refusal = self._refusal(error)
+                refusal.headers |= {
+                    name: value for name, value in response.headers.items() if name in cors.RESPONSE_HEADERS
+                }
+                return await self._send(refusal)
         drains = self._wire.settle(self._body.begun)
         start = self._start(response, how)
         if how is Ending.NO_BODY:

@@ -156,11 +156,16 @@ class MemoryBackend(Backend):
             raise NoSuchBucket(BucketName=name)
         return self._buckets[name]
 
-    def _held(self, bucket: Bucket) -> _Held:
-        """What is in the bucket, unless it is not the one that the caller loaded."""
+    def _there(self, bucket: Bucket) -> _Held:
+        """What is in the bucket, changed or not."""
         held = self._named(bucket.name)
         if held.bucket.id != bucket.id:
             raise NoSuchBucket(BucketName=bucket.name)
+        return held
+
+    def _held(self, bucket: Bucket) -> _Held:
+        """What is in the bucket, unless it is not as the caller loaded it."""
+        held = self._there(bucket)
         if held.bucket.revision != bucket.revision:
             raise StaleBucket(BucketName=bucket.name)
         return held
@@ -169,7 +174,7 @@ class MemoryBackend(Backend):
 
     async def write_blob(self, bucket: Bucket, key: str, blocks: AsyncIterator[Block]) -> Blob:
         del key  # a process that ends forgets everything; nothing has to be found again
-        self._held(bucket)
+        self._there(bucket)
         written = tuple([block async for block in blocks])
         size = sum(len(block.data) for block in written)
         if size > INLINE:

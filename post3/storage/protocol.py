@@ -13,7 +13,8 @@ What holds for every method:
 - A reader sees the old record or the new one, whole.
 - delete_bucket and all methods below Buckets take the `Bucket` as it was loaded. When the bucket has changed since (its
   `revision`), they raise StaleBucket and change nothing, so that no configuration takes effect late; when it is gone,
-  NoSuchBucket. The caller loads it and tries again. read_blob and discard_blob alone do not look: who reads goes on.
+  NoSuchBucket. The caller loads it and tries again. write_blob looks only whether the bucket is there, since its
+  caller cannot send the bytes again; read_blob and discard_blob do not look at all: who reads goes on.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def ask(
     """The answer to a request sent as it stands here; a body that is no bytes goes in chunks of HTTP/1.1."""
     connection = HTTPConnection(server.host, server.port, timeout=30)
     try:
-        connection.putrequest(method, target, skip_accept_encoding=True)
         names = {name.lower() for name in headers or {}}
+        connection.putrequest(method, target, skip_host="host" in names, skip_accept_encoding=True)
         if isinstance(body, bytes) and "content-length" not in names:
             connection.putheader("content-length", str(len(body)))
         elif body is not None and not isinstance(body, bytes):

@@ -327,6 +327,23 @@ def test_sanic_s_own_command_serves_it(tmp_path: Path, mode: list[str]) -> None:
         assert "Traceback" not in process.complained()
 
 
+def test_sanic_s_own_command_may_name_the_address(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    env = {"POST3_BACKEND": "fs", "POST3_DATA_DIR": "objects", "POST3_HOST": "0.0.0.0:1"}
+    command = [sys.executable, "-m", "sanic", "post3.app", "--host", "127.0.0.1", "--port", str(port)]
+    with started(command, tmp_path, env) as process:
+        assert eventually(lambda: process.poll() is None and is_open(port), 30), process.complained()
+        assert status(port) == 200
+        sleep(0.5)  # a signal at once may hang Sanic's manager
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.mark.parametrize(
     ("env", "arguments", "part"),
     [

@@ -17,8 +17,8 @@ SERVICE: Final = botocore.session.get_session().get_service_model("s3")
 SAME_REQUEST: Final = {"ListDirectoryBuckets": "ListBuckets", "WriteGetObjectResponse": "PostObject"}
 """Operations whose request cannot be told from another's; those of directory buckets, and of object lambdas, go to an
 address of their own."""
-BROWSERS: Final = "PostObject"
-"""The operation that the model does not know: no SDK sends it."""
+BROWSERS: Final = frozenset({"PostObject", "Preflight"})
+"""The operations that the model does not know: no SDK sends them."""
 
 
 def operations() -> list[str]:

@@ -14,7 +14,7 @@ from tests.oracle.model import BROWSERS, SAME_REQUEST, SERVICE, make_request, op
 
 ROUTER = Router(OPERATIONS)
 ALIASES = {name: names[0] for names in UNSUPPORTED.values() for name in names} | SAME_REQUEST
-DECLARED = sorted(set(OPERATIONS) - {names[0] for names in UNSUPPORTED.values()} - {BROWSERS})
+DECLARED = sorted(set(OPERATIONS) - {names[0] for names in UNSUPPORTED.values()} - BROWSERS)
 
 
 @pytest.mark.parametrize("name", operations())

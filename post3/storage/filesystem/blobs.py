@@ -45,7 +45,7 @@ class FilesystemBlobs:
 
     async def write_blob(self, bucket: Bucket, key: str, blocks: AsyncIterator[Block]) -> Blob:
         """See Blobs."""
-        self.store.check(bucket)
+        self.store.check_there(bucket)
         place = self.store.place(bucket, key)
         first = await anext(blocks, None)
         second = await anext(blocks, None) if first is not None else None
@@ -89,6 +89,8 @@ class FilesystemBlobs:
 
     async def copy_blob(self, bucket: Bucket, blob: Blob, target: Bucket, key: str) -> Blob:
         """See Blobs. The bytes are read, checked, and written block by block."""
+        self.store.check(bucket)
+        self.store.check(target)
         return await self.write_blob(target, key, self._blocks(bucket, blob))
 
     async def _blocks(self, bucket: Bucket, blob: Blob) -> AsyncIterator[Block]:

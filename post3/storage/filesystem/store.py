@@ -117,6 +117,11 @@ class Store:
         """Where a key's files stand."""
         return key_place(self.folder(bucket), key)
 
+    def check_there(self, bucket: Bucket) -> None:
+        """Raise NoSuchBucket unless the bucket is there, changed or not."""
+        if not os.path.exists(f"{self.folder(bucket)}/bucket.json"):
+            raise NoSuchBucket(BucketName=bucket.name)
+
     def check(self, bucket: Bucket) -> None:
         """Raise StaleBucket or NoSuchBucket unless the bucket still is as it was loaded. One stat, as a rule."""
         folder = self.folder(bucket)

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any, Final
 
 from post3._chunker import BLOCK_SIZE
-from post3.errors import InternalError, S3Error, ServiceUnavailable
+from post3.errors import InternalError, NoSuchBucket, S3Error, ServiceUnavailable
 from post3.model.bucket import Bucket
 from post3.model.object import Blob, Block
 from post3.storage.pieces import check_pieces, widened
@@ -25,7 +25,7 @@ from post3.storage.postgres.connections import Row, Session
 from post3.storage.postgres.garbage import free_blob
 from post3.storage.postgres.names import new_id
 from post3.storage.postgres.rows import INLINE, blob_id
-from post3.storage.postgres.store import Budget, Store, bucket_id, check_revision, refuse
+from post3.storage.postgres.store import Budget, Store, bucket_id, check_revision
 
 logger = logging.getLogger("post3")
 
@@ -238,11 +238,11 @@ class _Writing:
         self._task: asyncio.Task[None] | None = None
 
     async def note(self) -> None:
-        """Enter the ledger. Raises NoSuchBucket, StaleBucket."""
+        """Enter the ledger. Raises NoSuchBucket."""
 
         async def note(session: Session) -> None:
-            if await session.row("note_blob", bucket_id(self._bucket), self._bucket.revision, self._id) is None:
-                await refuse(session, self._bucket)
+            if await session.row("note_blob", bucket_id(self._bucket), self._id) is None:
+                raise NoSuchBucket(BucketName=self._bucket.name)
 
         self._begin(self._store.connections.change(note))
         await self._ended()

@@ -1,9 +1,9 @@
 -- Bytes, and the ledger of those that nothing owns. Blocks are written by COPY.
 
 -- note_blob --
--- Before the first block: bytes of a process that dies are found by this.
-INSERT INTO post3.garbage (bucket_id, id) SELECT id, $3 FROM post3.buckets WHERE id = $1 AND revision = $2
-RETURNING id;
+-- Before the first block: bytes of a process that dies are found by this. Whatever the bucket's revision is by now:
+-- whoever gives the bytes an owner looks at that.
+INSERT INTO post3.garbage (bucket_id, id) SELECT id, $2 FROM post3.buckets WHERE id = $1 RETURNING id;
 
 -- renew_blob --
 -- Complete: however long it took, the time that the bytes may wait for an owner begins now.
