@@ -22,7 +22,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -32,8 +32,6 @@ from post3.errors import InternalError
 from post3.model.encryption import ALGORITHM, Encryption, Envelope
 from post3.model.kms import MasterKeys
 from post3.model.object import Block
-
-Buffer: TypeAlias = bytes | memoryview
 
 TAG_SIZE: Final = 16
 PLAIN_BLOCK: Final = BLOCK_SIZE - TAG_SIZE
@@ -74,12 +72,12 @@ class BlockCipher:
     _key: AESGCM = field(repr=False)
     _nonce: bytes
 
-    def encrypt(self, number: int, plain: Buffer, *, is_last: bool) -> Block:
+    def encrypt(self, number: int, plain: memoryview, *, is_last: bool) -> Block:
         """The block of this number as it is stored."""
         data = self._key.encrypt(self._nonce + number.to_bytes(4, "big"), plain, _said_of(number, is_last))
         return Block(data, piece_crcs(data))
 
-    def decrypt(self, number: int, stored: Buffer, *, is_last: bool) -> bytes:
+    def decrypt(self, number: int, stored: memoryview, *, is_last: bool) -> bytes:
         """The plain text of the block of this number. Raises InternalError for any other bytes than those it had."""
         try:
             return self._key.decrypt(self._nonce + number.to_bytes(4, "big"), stored, _said_of(number, is_last))
@@ -153,28 +151,44 @@ async def decrypted(
         raise InternalError("The stored bytes are cut short. Restore them from a backup.")
 
 
-async def recut(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[tuple[Buffer, bool]]:
+async def recut(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[tuple[memoryview, bool]]:
     """The same bytes in pieces of this size, and whether each is the last, which may be shorter.
 
-    A piece is held back until a byte behind it is seen.
+    A piece is held back until a byte behind it is seen, and what is given is valid until the next is asked for.
     """
     held: list[memoryview] = []
     count = 0
+    joiner = _Joiner()
     async for piece in pieces:
         rest = memoryview(piece)
         while rest:
             if count == size:
-                yield _joined(held), False
+                yield joiner.join(held, count), False
                 held, count = [], 0
             taken, rest = rest[: size - count], rest[size - count :]
             held.append(taken)
             count += len(taken)
     if held:
-        yield _joined(held), True
+        yield joiner.join(held, count), True
 
 
-def _joined(pieces: list[memoryview]) -> Buffer:
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+class _Joiner:
+    """Joins pieces in one buffer, again and again: fresh memory for each block costs more than the copy."""
+
+    def __init__(self) -> None:
+        self._buffer = memoryview(b"")
+
+    def join(self, pieces: list[memoryview], size: int) -> memoryview:
+        """The pieces, of this size together, as one."""
+        if len(pieces) == 1:
+            return pieces[0]
+        if len(self._buffer) < size:
+            self._buffer = memoryview(bytearray(size))
+        end = 0
+        for piece in pieces:
+            start, end = end, end + len(piece)
+            self._buffer[start:end] = piece
+        return self._buffer[:size]
 
 
 async def _data_of(blocks: AsyncIterator[Block]) -> AsyncIterator[bytes]:
