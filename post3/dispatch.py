@@ -109,7 +109,7 @@ class Dispatcher:
             met.call, met.is_certain = call, kept is None
             try:
                 call.authorise()
-                refuse_unsupported_headers(request.headers)
+                refuse_unsupported_headers(request.headers, operation)
                 return check_decided(call, await operation.handler(call))
             except (StaleBucket, *BY_THE_BUCKET) as error:
                 # What was kept is no longer so, or no longer allows it. But of a bucket that was just loaded that is

@@ -160,6 +160,10 @@ class InvalidStorageClass(S3Error):
     """The storage class you specified is not valid"""
 
 
+class InvalidTag(S3Error):
+    """The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."""
+
+
 class InvalidToken(S3Error):
     """The provided token is malformed or otherwise not valid."""
 
@@ -242,6 +246,10 @@ class NoSuchPublicAccessBlockConfiguration(S3Error, status=404):
 
 class NoSuchRecord(S3Error, status=404):
     """The specified record does not exist."""
+
+
+class NoSuchTagSet(S3Error, status=404):
+    """The TagSet does not exist"""
 
 
 class NoSuchUpload(S3Error, status=404):

@@ -35,6 +35,7 @@ AT_ONCE: Final = timedelta(0)
 AN_ACL: Final[Grants] = (Grant(ALL_USERS, "READ"), Grant('é "\0\udcff', "WRITE_ACP"), Grant("alice", "FULL_CONTROL"))
 ACLS: Final[Sequence[Grants | None]] = (AN_ACL, (), None)
 """Many grants, no grants, and no list: three different things."""
+SOME_TAGS: Final[Mapping[str, str]] = {"a": "", "b c": "é=+", "\U00010400": "日本"}
 
 ENCRYPTIONS: Final[Sequence[Encryption | None]] = (Encryption("AES256"), Encryption("aws:kms", "key/1"), None)
 AN_ENVELOPE: Final = Envelope("aws:kms", "key/1", bytes(range(64)), b"\0\xffnonce!")

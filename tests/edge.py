@@ -98,6 +98,8 @@ async def stream(request: Request) -> Response:
     headers = dict(TEXT)
     if "length" in query:
         headers["content-length"] = query["length"]
+    if "page" in query:
+        headers["access-control-allow-origin"] = query["page"]
     fails = int(query["fails"]) if "fails" in query else -1
     error = NoSuchKey() if "s3" in query else ZeroDivisionError("a mistake")
     return Response(200, headers, pieces(int(query.get("pieces", 1)), int(query.get("size", 10)), fails, error))

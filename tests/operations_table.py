@@ -6,7 +6,7 @@ from pathlib import Path
 
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import UNSUPPORTED
-from post3.s3.router import PREFLIGHT
+from post3.s3.router import PREFLIGHT, Operation
 
 FILE = Path(__file__).parent.parent / "docs" / "operations.md"
 
@@ -14,12 +14,7 @@ FILE = Path(__file__).parent.parent / "docs" / "operations.md"
 def page() -> str:
     """The whole page."""
     unsupported = {name for names in UNSUPPORTED.values() for name in names}
-    rows = [
-        f"| {row.name} | {row.method} | {'any' if row.method == PREFLIGHT else row.level} | {' '.join(f'`{one}`' for one in sorted(row.selectors))} "
-        f"| {row.action and f'`{row.action}`'} | `{row.handler.__module__.removeprefix('post3.')}` |"
-        for row in sorted(OPERATIONS.values(), key=lambda row: row.name)
-        if row.name not in unsupported
-    ]
+    rows = [_row(row) for row in sorted(OPERATIONS.values(), key=lambda row: row.name) if row.name not in unsupported]
     return "\n".join(
         [
             "# Operations",
@@ -35,6 +30,14 @@ def page() -> str:
             "",
         ]
     )
+
+
+def _row(row: Operation) -> str:
+    level = "any" if row.method == PREFLIGHT else row.level
+    selectors = " ".join(f"`{one}`" for one in sorted(row.selectors))
+    right = row.action and f"`{row.action}`"
+    module = row.handler.__module__.removeprefix("post3.")
+    return f"| {row.name} | {row.method} | {level} | {selectors} | {right} | `{module}` |"
 
 
 if __name__ == "__main__":

@@ -79,6 +79,8 @@ def started(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,
+            # Sanic's manager kills its workers by their group, which must not be that of the tests.
+            process_group=0,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
         process.complaints = complaints

@@ -8,6 +8,7 @@ is decided when its version is known, by `check_version`; all else by `check`, w
   in it may still read and write the ACL itself, and change the bucket, but not what ACLs grant.
 - What a policy allows is done to objects of the bucket's owner: no policy gives away what others own. What it denies
   is denied for all of them.
+- An object's tags are its owner's: no ACL grants them.
 - An administrator may do everything, whatever any policy says: whoever holds the root keys can always mend it.
 - Whoever is granted WRITE may hide a key behind a delete marker, but never deletes a version for good: only the
   bucket's owner does, and whom a policy allows it.
@@ -31,6 +32,7 @@ from post3.model.grants import Grants, Permission, permits
 from post3.model.identity import ANONYMOUS, Identity
 from post3.model.object import ObjectVersion
 from post3.model.policy import Policy, Question, Verdict, evaluate, is_public, parse_policy
+from post3.model.policy_patterns import fold_key
 
 Context: TypeAlias = Mapping[str, Sequence[str]]
 """A request as the conditions of policies see it: lower-case condition keys to values."""
@@ -38,7 +40,7 @@ Context: TypeAlias = Mapping[str, Sequence[str]]
 _OF_POLICY: Final = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"})
 _ALWAYS_THE_OWNERS: Final[frozenset[Permission | None]] = frozenset({None, "READ_ACP", "WRITE_ACP"})
 """What an owner may do without being named in the ACL."""
-
+_EXISTING_TAG: Final = fold_key("s3:ExistingObjectTag/")
 _NEVER_GRANTED: Final = frozenset({"s3:DeleteObjectVersion"})
 """What the WRITE of a bucket's ACL gives to its owner alone.
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#acl-access-policy-permission-mapping"""
@@ -73,12 +75,31 @@ class Rights:
             raise AccessDenied
         return basis
 
-    def check_version(self, action: str, permission: Permission, version: ObjectVersion, *, is_named: bool) -> None:
+    def check_version(
+        self, action: str, permission: Permission | None, version: ObjectVersion, *, is_named: bool
+    ) -> None:
         """Raise AccessDenied unless the action on this version, named by its id or not, is allowed."""
-        if is_named:
-            action = of_version(action)
-        if not self._may_touch(action, permission, version, version.version_id if is_named else None):
+        if not self.allows_version(action, permission, version, is_named=is_named):
             raise AccessDenied
+
+    def allows_version(
+        self, action: str, permission: Permission | None, version: ObjectVersion, *, is_named: bool
+    ) -> bool:
+        """Whether the action on this version, named by its id or not, is allowed. Without a permission no ACL grants
+        it.
+        """
+        if self._identity.is_admin:
+            return True
+        verdict = self._verdict_on(of_version(action) if is_named else action, version, is_named)
+        if verdict is Verdict.DENY:
+            return False
+        owner = self._bucket.owner if self._ignores_acls else version.owner
+        if verdict is Verdict.ALLOW and owner == self._bucket.owner:
+            return True
+        is_the_owners = version.acl is None or permission in _ALWAYS_THE_OWNERS or self._ignores_acls
+        if self._identity.id == owner != ANONYMOUS.id and is_the_owners:
+            return True
+        return permission is not None and self._grants(version.acl, permission)
 
     def hide(self, error: S3Error, key: str) -> S3Error:
         """The error for an object that is not there: AccessDenied for whoever may not list the bucket.
@@ -113,20 +134,6 @@ class Rights:
             return Basis.OWNER
         return None if action in _NEVER_GRANTED else Basis.GRANT
 
-    def _may_touch(self, action: str, permission: Permission, version: ObjectVersion, named: str | None) -> bool:
-        if self._identity.is_admin:
-            return True
-        verdict = self._verdict(action, version.key, _condition("s3:versionid", named))
-        if verdict is Verdict.DENY:
-            return False
-        owner = self._bucket.owner if self._ignores_acls else version.owner
-        if verdict is Verdict.ALLOW and owner == self._bucket.owner:
-            return True
-        is_the_owners = version.acl is None or permission in _ALWAYS_THE_OWNERS or self._ignores_acls
-        if self._identity.id == owner != ANONYMOUS.id and is_the_owners:
-            return True
-        return self._grants(version.acl, permission)
-
     def _grants(self, acl: Grants | None, permission: Permission) -> bool:
         if acl is None or self._ignores_acls:
             return False
@@ -158,8 +165,23 @@ class Rights:
         principal = None if self._identity == ANONYMOUS else self._identity.id
         return evaluate(policy, Question(principal, action, resource, {**self._context, **conditions}))
 
+    def _verdict_on(self, action: str, version: ObjectVersion, is_named: bool) -> Verdict:
+        """The policy's word on a version: as S3 has it, its tags are looked at, but only where they matter."""
+        conditions = _condition("s3:versionid", version.version_id if is_named else None)
+        if self._policy is not None and self._policy.mentions(_EXISTING_TAG):
+            conditions = {**conditions, **_existing_tags(version)}
+        return self._verdict(action, version.key, conditions)
+
     def _is_restricted(self, policy: Policy) -> bool:
         return public_access.of_bucket(self._bucket).restrict_public_buckets and is_public(policy)
+
+
+def _existing_tags(version: ObjectVersion) -> Context:
+    """The tags as conditions see them. Puts and deletes are decided without: AWS knows the key for neither.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/tagging-and-policies.html
+    """
+    return {_EXISTING_TAG + key: (value,) for key, value in version.tags.items()}
 
 
 @lru_cache(maxsize=1024)

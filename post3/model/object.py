@@ -91,6 +91,8 @@ class ObjectVersion:
     """content-type, cache-control, …: lower-case names to values as they came."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """User metadata, without the prefix x-amz-meta-."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Sorted by key."""
     acl: Grants | None = None
     """None: the owner alone."""
     encryption: Encryption | None = None

@@ -25,6 +25,7 @@ class Upload:
     storage_class: str = "STANDARD"
     headers: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     checksum_algorithm: str = ""
     checksum_type: str = ""
     acl: Grants | None = None

@@ -12,6 +12,7 @@ from post3.operations import (
     policy,
     post_object,
     preflight,
+    tagging,
     unsupported,
     versioning,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "policy",
     "post_object",
     "preflight",
+    "tagging",
     "unsupported",
     "versioning",
 ]

@@ -12,7 +12,7 @@ from post3.model.bucket import Bucket
 from post3.model.grants import Grants, from_document, from_headers, to_document
 from post3.model.object import ObjectVersion
 from post3.operations.granting import known, unblocked
-from post3.operations.objects import readable
+from post3.operations.objects import readable, version_header
 from post3.s3.call import Call
 from post3.s3.message import Response, document
 from post3.s3.router import Needs, operation
@@ -49,7 +49,7 @@ async def get_object_acl(call: Call) -> Response:
     enforced = ownership.ignores_acls(call.bucket)
     acl, owner = (None, call.bucket.owner) if enforced else (version.acl, version.owner)
     tree = to_document(acl, known(call, owner), call.directory)
-    return document(ROOT, tree, headers=_version_header(call, version))
+    return document(ROOT, tree, headers=version_header(call, version))
 
 
 @operation("PUT", "object", "acl", needs=Needs.WRITE_ACL)
@@ -60,11 +60,7 @@ async def put_object_acl(call: Call) -> Response:
     def change(version: ObjectVersion) -> ObjectVersion:
         return replace(version, acl=_settable(call, call.bucket, read(version.owner)))
 
-    return Response(headers=_version_header(call, await call.update_version(change)))
-
-
-def _version_header(call: Call, version: ObjectVersion) -> dict[str, str]:
-    return {"x-amz-version-id": version.version_id} if call.bucket.versioning else {}
+    return Response(headers=version_header(call, await call.update_version(change)))
 
 
 def _settable(call: Call, bucket: Bucket, grants: Grants) -> Grants | None:

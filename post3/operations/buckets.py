@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from post3.errors import BucketAlreadyExists, InvalidArgument, InvalidLocationConstraint, OperationNotImplemented
-from post3.model import ownership
+from post3.model import ownership, tagging
 from post3.model.bucket import Bucket
 from post3.model.grants import Grants, from_headers, in_force
 from post3.model.names import check_bucket_name
@@ -70,8 +70,9 @@ async def create_bucket(call: Call) -> Response:
     name, owner = call.request.address.bucket, call.identity.id
     check_bucket_name(name)
     acl = from_headers(call.headers, owner, owner, call.directory, of_bucket=True)
-    configurations = _ownership_controls(call, acl)
-    region = await _requested_region(call)
+    asked_for = await call.optional_document("CreateBucketConfiguration")
+    region = _requested_region(asked_for)
+    configurations = {**_ownership_controls(call, acl), **_tagging(asked_for)}
     bucket = Bucket(
         id="",
         name=name,
@@ -100,9 +101,14 @@ def _ownership_controls(call: Call, acl: Grants | None) -> dict[str, Tree]:
     return {ownership.SUBRESOURCE: ownership.to_document(asked_for)}
 
 
-async def _requested_region(call: Call) -> str:
-    configuration = await call.optional_document("CreateBucketConfiguration")
-    for element in ("Location", "Bucket", "Tags"):
+def _tagging(configuration: Tree) -> dict[str, Tree]:
+    """The document's Tags, as a new bucket keeps them."""
+    tags = tagging.bucket_tags(configuration, "Tags") if "Tags" in configuration else {}
+    return {tagging.SUBRESOURCE: tagging.to_document(tags)} if tags else {}
+
+
+def _requested_region(configuration: Tree) -> str:
+    for element in ("Location", "Bucket"):
         if configuration.get(element):
             raise OperationNotImplemented(Element=element)
     region = text(configuration, "LocationConstraint") or ""

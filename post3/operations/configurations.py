@@ -9,11 +9,12 @@ from typing import Final
 from post3.errors import (
     NoSuchCORSConfiguration,
     NoSuchPublicAccessBlockConfiguration,
+    NoSuchTagSet,
     OwnershipControlsNotFoundError,
     S3Error,
     ServerSideEncryptionConfigurationNotFoundError,
 )
-from post3.model import cors, encryption, ownership, public_access
+from post3.model import cors, encryption, ownership, public_access, tagging
 from post3.model.bucket import Bucket
 from post3.model.tree import Tree
 from post3.s3.body import MAX_DOCUMENT
@@ -34,12 +35,14 @@ class Configuration:
     """The root element."""
     missing: type[S3Error]
     """What is answered when there is none."""
-    check: Callable[[Tree, Bucket], Tree]
-    """The document as it is kept. Raises what is wrong with it, or with the bucket for it."""
+    check: Callable[[Tree, Bucket], Tree | None]
+    """The document as it is kept; None when there is nothing in it, and none is. Raises what is wrong with it, or with
+    the bucket for it."""
     right: str = ""
     """The noun as actions have it, where that differs. Whoever may put may delete."""
     limit: int = MAX_DOCUMENT
     """Bytes."""
+    put_status: int = 200
     check_server: Callable[[Tree, Call], object] | None = None
     """Raises what the document wants and this server does not have."""
 
@@ -63,21 +66,19 @@ class Configuration:
         tree = await call.document(self.root, self.limit)
         if self.check_server is not None:
             self.check_server(tree, call)
-
-        def change(bucket: Bucket) -> Bucket:
-            kept = self.check(tree, bucket)
-            return replace(bucket, configurations={**bucket.configurations, self.selector: kept})
-
-        await call.update_bucket(change)
-        return Response()
+        await call.update_bucket(lambda bucket: self._kept(bucket, self.check(tree, bucket)))
+        return Response(self.put_status)
 
     async def _delete(self, call: Call) -> Response:
-        def change(bucket: Bucket) -> Bucket:
-            others = {name: tree for name, tree in bucket.configurations.items() if name != self.selector}
-            return replace(bucket, configurations=others)
-
-        await call.update_bucket(change)
+        await call.update_bucket(lambda bucket: self._kept(bucket, None))
         return Response(204)
+
+    def _kept(self, bucket: Bucket, tree: Tree | None) -> Bucket:
+        """The bucket with this document in place of the one it has; without any, for None."""
+        configurations = {name: kept for name, kept in bucket.configurations.items() if name != self.selector}
+        return replace(
+            bucket, configurations=configurations if tree is None else {**configurations, self.selector: tree}
+        )
 
 
 def _operation(name: str, method: str, selector: str, action: str, handler: Handler) -> Operation:
@@ -115,6 +116,11 @@ def _check_master_key(tree: Tree, call: Call) -> None:
     call.keys.choose(encryption.from_document(tree))
 
 
+def _check_tagging(tree: Tree, _bucket: Bucket) -> Tree | None:
+    tags = tagging.bucket_tags(tree)
+    return tagging.to_document(tags) if tags else None
+
+
 CONFIGURATIONS: Final = (
     Configuration(
         "BucketCors",
@@ -141,6 +147,7 @@ CONFIGURATIONS: Final = (
         OwnershipControlsNotFoundError,
         _check_ownership,
     ),
+    Configuration("BucketTagging", tagging.SUBRESOURCE, "Tagging", NoSuchTagSet, _check_tagging, put_status=204),
     Configuration(
         "PublicAccessBlock",
         public_access.SUBRESOURCE,

@@ -15,9 +15,10 @@ from post3.model.checksums import DEFAULT_ALGORITHM, parse_algorithm
 from post3.model.encryption import HEADER, as_headers
 from post3.model.names import check_key, parse_version_id
 from post3.model.object import NULL_VERSION, Blob, ObjectVersion, Part
+from post3.model.tagging import Tags
 from post3.model.tree import Tree
 from post3.operations.encrypting import asked_for, envelope_of, may_stay, moved, seal_for, sealed
-from post3.operations.granting import object_access
+from post3.operations.granting import check_tags, object_access
 from post3.operations.multipart import check_initiator, open_upload, part_algorithms, shown_checksums
 from post3.operations.objects import (
     check_early,
@@ -30,9 +31,11 @@ from post3.operations.storing import give_owner, store
 from post3.s3.call import Call
 from post3.s3.digest import Redigested
 from post3.s3.headers import (
+    directive,
     parse_copy_range,
     quoted,
     read_conditions,
+    requested_tags,
     storage_class,
     stored_headers,
     user_metadata,
@@ -115,6 +118,7 @@ async def copy_object(call: Call) -> Response:
     source = await source_of(call)
     version = replace(_described(call, source), encryption=encryption)
     _check_difference(call, source, version)
+    check_tags(call, call.bucket, version.tags)
     if source.version.size > MAX_COPY:
         raise InvalidRequest(
             f"The specified copy source is larger than the maximum allowable size for a copy source: {MAX_COPY}"
@@ -156,12 +160,7 @@ def _algorithm(call: Call, source: Source) -> str:
 
 def _described(call: Call, source: Source) -> ObjectVersion:
     """The new version, without its bytes: described as the source is, or as the request does."""
-    directive = call.headers.get("x-amz-metadata-directive", "COPY")
-    if directive not in ("COPY", "REPLACE"):
-        raise InvalidArgument(
-            "Unknown metadata directive.", ArgumentName="x-amz-metadata-directive", ArgumentValue=directive
-        )
-    if directive == "REPLACE":
+    if directive(call.headers, "x-amz-metadata-directive") == "REPLACE":
         headers, metadata = stored_headers(call.headers), user_metadata(call.headers)
     else:
         # Where readers of a website are sent on is the one header that is never copied.
@@ -177,7 +176,18 @@ def _described(call: Call, source: Source) -> ObjectVersion:
         storage_class=storage_class(call.headers),
         headers=headers,
         metadata=metadata,
+        tags=_tags(call, source),
     )
+
+
+def _tags(call: Call, source: Source) -> Tags:
+    """The tags that the copy gets: the source's, when whoever asks may read those, or the request's."""
+    if directive(call.headers, "x-amz-tagging-directive") == "REPLACE":
+        return requested_tags(call.headers)
+    if source.version.tags:
+        rights = call.rights_in(source.bucket)
+        rights.check_version("s3:GetObjectTagging", None, source.version, is_named=source.is_named)
+    return source.version.tags
 
 
 def _check_difference(call: Call, source: Source, version: ObjectVersion) -> None:

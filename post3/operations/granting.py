@@ -1,4 +1,4 @@
-"""Who owns what a request makes, and the ACL that it gets."""
+"""Who owns what a request makes, the ACL that it gets, and whether it may have tags."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from post3.model import ownership, public_access
 from post3.model.bucket import Bucket
 from post3.model.grants import Grant, Grants, from_headers, is_public
 from post3.model.identity import ANONYMOUS, Identity
+from post3.model.tagging import Tags
 from post3.model.tree import Tree
 from post3.model.upload import Upload
 from post3.s3.call import Call
@@ -33,6 +34,16 @@ def object_access(call: Call, bucket: Bucket) -> tuple[str, Grants | None]:
     grants = from_headers(call.headers, owner, bucket.owner, call.directory, of_bucket=False)
     ownership.check_acl(how, canned, grants, bucket.owner)
     return owner, unblocked(bucket, grants)
+
+
+def check_tags(call: Call, bucket: Bucket, tags: Tags) -> None:
+    """Raise AccessDenied unless whoever asks may put the object that is made, and these tags on it.
+
+    A policy must allow both; whoever owns the bucket, or may write by its ACL, needs nothing more.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (Permissions)
+    """
+    if tags:
+        call.rights_in(bucket).check("s3:PutObjectTagging", call.operation.needs.permission, call.key)
 
 
 def completed_access(bucket: Bucket, upload: Upload) -> tuple[str, Grants | None]:

@@ -38,7 +38,7 @@ from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.tree import Tree, each, text
 from post3.model.upload import Upload, upload_id_at
 from post3.operations.encrypting import asked_for, envelope_of, seal_for, sealed
-from post3.operations.granting import completed_access, object_access, parties
+from post3.operations.granting import check_tags, completed_access, object_access, parties
 from post3.operations.objects import (
     checksum_elements,
     part_number,
@@ -51,6 +51,7 @@ from post3.s3.headers import (
     checksum_headers,
     checksum_values,
     quoted,
+    requested_tags,
     storage_class,
     stored_headers,
     user_metadata,
@@ -88,11 +89,13 @@ async def create_multipart_upload(call: Call) -> Response:
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
+        tags=requested_tags(headers),
         checksum_algorithm=algorithm,
         checksum_type=check_type(algorithm, wanted_type) if algorithm else "",
     )
 
     async def create(bucket: Bucket) -> Upload:
+        check_tags(call, bucket, upload.tags)
         acl = object_access(call, bucket)[1]
         return await call.backend.create_upload(bucket, replace(upload, acl=acl, encryption=asked_for(call, bucket)))
 
@@ -274,6 +277,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         headers=upload.headers,
         metadata=upload.metadata,
         encryption=upload.encryption,
+        tags=upload.tags,
     )
     _check_promises(call, upload, version)
 

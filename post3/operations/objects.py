@@ -34,7 +34,7 @@ from post3.operations.encrypting import (
     seal_for,
     sealed,
 )
-from post3.operations.granting import object_access
+from post3.operations.granting import check_tags, object_access
 from post3.operations.storing import store
 from post3.s3.call import Call
 from post3.s3.headers import (
@@ -46,6 +46,7 @@ from post3.s3.headers import (
     parse_range,
     quoted,
     read_conditions,
+    requested_tags,
     storage_class,
     stored_headers,
     user_metadata,
@@ -84,7 +85,9 @@ async def put(call: Call) -> ObjectVersion:
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
         encryption=encryption,
+        tags=requested_tags(headers),
     )
+    check_tags(call, call.bucket, version.tags)
     await check_early(call, conditions)
     body = call.body(DEFAULT_ALGORITHM)
     seal = seal_for(call, encryption, 1)
@@ -106,7 +109,10 @@ async def put_whole(
 
 
 def placed(call: Call, bucket: Bucket, version: ObjectVersion) -> ObjectVersion:
-    """The version as the bucket takes it now: under its versioning, ownership controls and block of public access."""
+    """The version as the bucket takes it now: under its versioning, ownership controls, policy and block of public
+    access.
+    """
+    check_tags(call, bucket, version.tags)
     owner, acl = object_access(call, bucket)
     return replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
 
@@ -178,6 +184,11 @@ async def readable(call: Call) -> ObjectVersion:
     return version
 
 
+def version_header(call: Call, version: ObjectVersion) -> dict[str, str]:
+    """The version's id, where the bucket has had versions."""
+    return {"x-amz-version-id": version.version_id} if call.bucket.versioning else {}
+
+
 def hidden_by(marker: ObjectVersion, *, named: bool) -> S3Error:
     """The error for a marker: the key seems absent, but a marker named by its id cannot be read at all.
 
@@ -210,6 +221,8 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
     check_conditions(call, version)
     wanted = parse_range(headers.get("range")) if heeds_range(headers, version.etag, version.modified) else None
     response = Response(headers=version_headers(version, shows_version=bool(call.bucket.versioning)))
+    if version.tags and call.allows_version("s3:GetObjectTagging", None, version):
+        response.headers["x-amz-tagging-count"] = str(len(version.tags))
     response.headers.update(overrides(call.query))
     start, stop = 0, version.size
     shown, shown_type = version.checksums, version.checksum_type

@@ -9,10 +9,11 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from post3.auth.post_policy import PostPolicy, parse_post_policy, substitute_filename
 from post3.errors import (
@@ -20,9 +21,10 @@ from post3.errors import (
     EntityTooSmall,
     InvalidArgument,
     MalformedPOSTRequest,
-    OperationNotImplemented,
 )
 from post3.model.object import ObjectVersion
+from post3.model.tagging import HEADER as TAGGING
+from post3.model.tagging import object_tags, to_header
 from post3.operations.objects import put, put_headers
 from post3.operations.unsupported import refuse_unsupported_headers
 from post3.s3.call import Call
@@ -30,7 +32,7 @@ from post3.s3.forms import Data, FieldsReady, FormDecoder, parse_boundary
 from post3.s3.headers import quoted
 from post3.s3.message import Response
 from post3.s3.router import OPERATIONS, Needs, operation
-from post3.s3.xml import render
+from post3.s3.xml import parse, render
 
 UNBOUNDED: Final = (0, 2**63)
 _HEADERS: Final = frozenset(
@@ -45,6 +47,8 @@ _HEADERS: Final = frozenset(
     }
 )
 """Fields that mean what the header of their name does. So do those that begin with x-amz-."""
+_OF_BROWSER: Final = ("host", "referer", "user-agent")
+"""Headers of the form's own request that stay: a bucket's policy may ask for them."""
 _OF_SIGNATURE: Final = frozenset(
     f"x-amz-{name}" for name in ("algorithm", "credential", "date", "signature", "content-sha256", "security-token")
 )
@@ -75,7 +79,7 @@ async def post_object(call: Call) -> Response:
     )
     inner = Call(request, OPERATIONS["PutObject"], proof, call.backend, call.gate, call.bucket, call.keys)
     inner.authorise()
-    refuse_unsupported_headers(request.headers)
+    refuse_unsupported_headers(request.headers, inner.operation)
     return _answer(inner, fields, await put(inner))
 
 
@@ -91,8 +95,6 @@ def _allowed(call: Call, fields: Mapping[str, str]) -> PostPolicy | None:
 
 def _as_headers(call: Call, fields: Mapping[str, str]) -> dict[str, str]:
     """The headers that a PutObject with these fields would have."""
-    if "tagging" in fields:
-        raise OperationNotImplemented(Field="tagging")
     headers = {
         name: value
         for name, value in fields.items()
@@ -100,10 +102,13 @@ def _as_headers(call: Call, fields: Mapping[str, str]) -> dict[str, str]:
     }
     if "acl" in fields:
         headers["x-amz-acl"] = fields["acl"]
+    if fields.get("tagging"):
+        headers[TAGGING] = to_header(object_tags(parse(fields["tagging"].encode(), "Tagging")))
     for name, value in headers.items():
         if _UNWRITABLE.search(value):
             raise InvalidArgument("Header fields must not hold control characters.", ArgumentName=name)
-    return {**headers, "host": call.headers.get("host", ""), "transfer-encoding": "chunked"}
+    kept = {name: call.headers[name] for name in _OF_BROWSER if name in call.headers}
+    return {**headers, **kept, "transfer-encoding": "chunked"}
 
 
 async def _within(pieces: AsyncIterator[bytes], sizes: tuple[int, int]) -> AsyncIterator[bytes]:
@@ -155,11 +160,9 @@ class _Form:
 
 def _answer(call: Call, fields: Mapping[str, str], stored: ObjectVersion) -> Response:
     headers = put_headers(call.bucket, stored)
-    redirect = fields.get("success_action_redirect", fields.get("redirect", ""))
-    if redirect and urlsplit(redirect).scheme in ("http", "https"):
-        told = urlencode({"bucket": stored.bucket, "key": stored.key, "etag": quoted(stored.etag)}, quote_via=quote)
-        separator = "&" if urlsplit(redirect).query else "?"
-        return Response(303, {**headers, "location": f"{redirect}{separator}{told}"})
+    redirect = _redirect(fields.get("success_action_redirect", fields.get("redirect", "")), stored)
+    if redirect:
+        return Response(303, {**headers, "location": redirect})
     place = "" if call.request.host_bucket else f"/{stored.bucket}"
     headers["location"] = f"{call.request.base_url}{place}/{quote(stored.key)}"
     status = {"200": 200, "201": 201}.get(fields.get("success_action_status", ""), 204)
@@ -172,3 +175,16 @@ def _answer(call: Call, fields: Mapping[str, str], stored: ObjectVersion) -> Res
         "ETag": quoted(stored.etag),
     }
     return Response(201, {**headers, "content-type": "application/xml"}, render("PostResponse", tree, namespace=""))
+
+
+def _redirect(target: str, stored: ObjectVersion) -> str:
+    """Where the browser is sent, with what was stored in the query; empty for what is no URL, as S3 leaves that out."""
+    try:
+        url = urlsplit(target)
+    except ValueError:
+        return ""
+    if url.scheme not in ("http", "https") or not url.netloc or _UNWRITABLE.search(target):
+        return ""
+    told = urlencode({"bucket": stored.bucket, "key": stored.key, "etag": quoted(stored.etag)}, quote_via=quote)
+    query = f"{url.query}&{told}" if url.query else told
+    return quote(urlunsplit(url._replace(query=query)), safe=string.punctuation)

@@ -20,10 +20,8 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("DELETE", "bucket", "metadataTable"): ("DeleteBucketMetadataTableConfiguration",),
     ("DELETE", "bucket", "metrics"): ("DeleteBucketMetricsConfiguration",),
     ("DELETE", "bucket", "replication"): ("DeleteBucketReplication",),
-    ("DELETE", "bucket", "tagging"): ("DeleteBucketTagging",),
     ("DELETE", "bucket", "website"): ("DeleteBucketWebsite",),
     ("DELETE", "object", "annotation"): ("DeleteObjectAnnotation",),
-    ("DELETE", "object", "tagging"): ("DeleteObjectTagging",),
     ("GET", "bucket", "abac"): ("GetBucketAbac",),
     ("GET", "bucket", "accelerate"): ("GetBucketAccelerateConfiguration",),
     ("GET", "bucket", "analytics"): ("GetBucketAnalyticsConfiguration", "ListBucketAnalyticsConfigurations"),
@@ -42,12 +40,10 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("GET", "bucket", "replication"): ("GetBucketReplication",),
     ("GET", "bucket", "requestPayment"): ("GetBucketRequestPayment",),
     ("GET", "bucket", "session"): ("CreateSession",),
-    ("GET", "bucket", "tagging"): ("GetBucketTagging",),
     ("GET", "bucket", "website"): ("GetBucketWebsite",),
     ("GET", "object", "annotation"): ("GetObjectAnnotation", "ListObjectAnnotations"),
     ("GET", "object", "legal-hold"): ("GetObjectLegalHold",),
     ("GET", "object", "retention"): ("GetObjectRetention",),
-    ("GET", "object", "tagging"): ("GetObjectTagging",),
     ("GET", "object", "torrent"): ("GetObjectTorrent",),
     ("POST", "bucket", "metadataConfiguration"): ("CreateBucketMetadataConfiguration",),
     ("POST", "bucket", "metadataTable"): ("CreateBucketMetadataTableConfiguration",),
@@ -68,14 +64,12 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("PUT", "bucket", "object-lock"): ("PutObjectLockConfiguration",),
     ("PUT", "bucket", "replication"): ("PutBucketReplication",),
     ("PUT", "bucket", "requestPayment"): ("PutBucketRequestPayment",),
-    ("PUT", "bucket", "tagging"): ("PutBucketTagging",),
     ("PUT", "bucket", "website"): ("PutBucketWebsite",),
     ("PUT", "object", "annotation"): ("PutObjectAnnotation",),
     ("PUT", "object", "encryption"): ("UpdateObjectEncryption",),
     ("PUT", "object", "legal-hold"): ("PutObjectLegalHold",),
     ("PUT", "object", "renameObject"): ("RenameObject",),
     ("PUT", "object", "retention"): ("PutObjectRetention",),
-    ("PUT", "object", "tagging"): ("PutObjectTagging",),
 }
 """The operations by what tells them; where two names stand, their requests differ by a parameter at most."""
 
@@ -94,9 +88,14 @@ _HARMLESS: Final[Mapping[str, frozenset[str]]] = {
     "x-amz-tagging": frozenset({""}),
     "x-amz-object-lock-legal-hold": frozenset({"OFF"}),
 }
+_HEEDED: Final[Mapping[str, frozenset[str]]] = {
+    "x-amz-tagging": frozenset({"CopyObject", "CreateMultipartUpload", "PutObject"}),
+    "x-amz-tagging-directive": frozenset({"CopyObject"}),
+}
+"""Headers that some operations know, and which."""
 
 
-def refuse_unsupported_headers(headers: Mapping[str, str]) -> None:
+def refuse_unsupported_headers(headers: Mapping[str, str], operation: Operation) -> None:
     """Raise NotImplemented for a header that asks for what is not there: better refused than promised and ignored.
 
     Raises InvalidArgument for two that contradict each other.
@@ -106,7 +105,7 @@ def refuse_unsupported_headers(headers: Mapping[str, str]) -> None:
             f"{HEADER} asks for the server's keys, {HEADER}-customer-algorithm for one of yours.", ArgumentName=HEADER
         )
     for name, value in headers.items():
-        if not name.startswith("x-amz-"):
+        if not name.startswith("x-amz-") or operation.name in _HEEDED.get(name, ()):
             continue
         harmless = _HARMLESS.get(name)
         if harmless is not None and value in harmless:

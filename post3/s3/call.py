@@ -26,11 +26,12 @@ from post3.errors import (
     StaleBucket,
 )
 from post3.model.bucket import Bucket
-from post3.model.grants import Directory
+from post3.model.grants import Directory, Permission
 from post3.model.identity import ANONYMOUS, Identity
 from post3.model.kms import NO_KEYS, MasterKeys
 from post3.model.names import check_key, parse_version_id
 from post3.model.object import ObjectVersion
+from post3.model.tagging import Tags
 from post3.model.tree import Tree
 from post3.s3.body import MAX_DOCUMENT, Body, document_body
 from post3.s3.gate import Gate
@@ -67,6 +68,8 @@ class Call:
     """Why the bucket allows it, once that is decided."""
     saw_version: bool = False
     """Whether the right to a version was decided."""
+    tags: Tags | None = None
+    """Those of the request's document, once that is read: policies look at them."""
     _body: Body | None = field(default=None, init=False, repr=False)
     _took_pieces: bool = field(default=False, init=False, repr=False)
 
@@ -124,7 +127,8 @@ class Call:
         """What whoever asks may do with a bucket. Raises AccessDenied for one that they have no business with."""
         if self.proof.only_bucket not in ("", bucket.name):
             raise AccessDenied(f"A web page from elsewhere may use the bucket {self.proof.only_bucket} alone.")
-        return Rights(self.identity, bucket, lambda: policy_context(self.request, self.proof))
+        name = self.operation.name
+        return Rights(self.identity, bucket, lambda: policy_context(self.request, self.proof, name, self.tags))
 
     def authorise(self) -> None:
         """Raise AccessDenied unless the operation's need is met, as far as it is one of the bucket's, and the bucket is
@@ -154,15 +158,19 @@ class Call:
             version = await self.backend.get_version(self.bucket, self.key, self.version_id)
         except (NoSuchKey, NoSuchVersion) as error:
             raise rights.hide(error, self.key) from None
-        if permission is not None and not version.is_delete_marker:
+        if not version.is_delete_marker:
             rights.check_version(self.operation.action, permission, version, is_named=self.names_version)
         return version
 
     def check_version(self, action: str, version: ObjectVersion) -> None:
         """Raise AccessDenied unless this action on the version is allowed, beside the operation's own."""
         permission = self.operation.needs.permission
-        if permission is not None:
-            self.rights_in(self.bucket).check_version(action, permission, version, is_named=self.names_version)
+        self.rights_in(self.bucket).check_version(action, permission, version, is_named=self.names_version)
+
+    def allows_version(self, action: str, permission: Permission | None, version: ObjectVersion) -> bool:
+        """Whether this action on the version is allowed too. Without a permission no ACL grants it."""
+        rights = self.rights_in(self.bucket)
+        return rights.allows_version(action, permission, version, is_named=self.names_version)
 
     async def update_version(self, change: Change[ObjectVersion]) -> ObjectVersion:
         """Change the record of the version that the path and versionId name, when that is allowed, as one step.
@@ -185,8 +193,7 @@ class Call:
         if version.is_delete_marker:
             raise rights.hide(MethodNotAllowed(Method=self.request.method, ResourceType="DeleteMarker"), self.key)
         permission = self.operation.needs.permission
-        if permission is not None:
-            rights.check_version(self.operation.action, permission, version, is_named=self.names_version)
+        rights.check_version(self.operation.action, permission, version, is_named=self.names_version)
         return change(version)
 
     async def update_bucket(self, change: Change[Bucket]) -> Bucket:

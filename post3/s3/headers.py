@@ -27,7 +27,10 @@ from post3.model.conditions import ReadConditions, WriteConditions
 from post3.model.encryption import as_headers
 from post3.model.object import ObjectVersion
 from post3.model.ranges import ByteRange
+from post3.model.tagging import HEADER as TAGGING
+from post3.model.tagging import Tags, header_tags
 from post3.s3.aws_chunked import FORMS
+from post3.s3.router import COPY_SOURCE
 
 METADATA_PREFIX: Final = "x-amz-meta-"
 MAX_METADATA: Final = 2048
@@ -205,6 +208,26 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     if size > MAX_METADATA:
         raise MetadataTooLarge(Size=size, MaxSizeAllowed=MAX_METADATA)
     return metadata
+
+
+def requested_tags(headers: Mapping[str, str]) -> Tags:
+    """The tags that x-amz-tagging gives to what is made. Raises InvalidArgument, InvalidTag.
+
+    A copy has its source's unless it says otherwise.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+    """
+    if COPY_SOURCE in headers and directive(headers, "x-amz-tagging-directive") == "COPY":
+        return {}
+    return header_tags(headers.get(TAGGING, ""))
+
+
+def directive(headers: Mapping[str, str], name: str) -> str:
+    """Where a copy takes something from: COPY, its source, or REPLACE, its headers. Raises InvalidArgument."""
+    value = headers.get(name, "COPY")
+    if value not in ("COPY", "REPLACE"):
+        kind = name.removeprefix("x-amz-").removesuffix("-directive")
+        raise InvalidArgument(f"Unknown {kind} directive.", ArgumentName=name, ArgumentValue=value)
+    return value
 
 
 def storage_class(headers: Mapping[str, str]) -> str:

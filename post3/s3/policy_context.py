@@ -14,12 +14,18 @@ from typing import Final
 from urllib.parse import unquote
 
 from post3.auth.authentication import Proof
+from post3.errors import S3Error
 from post3.model.identity import ANONYMOUS
+from post3.model.policy_patterns import fold_key
+from post3.model.tagging import Tags
+from post3.s3.headers import requested_tags
 from post3.s3.message import Request
 
 _FROM_HEADERS: Final[Mapping[str, str]] = {
     "referer": "aws:referer",
     "user-agent": "aws:useragent",
+    "if-match": "s3:if-match",
+    "if-none-match": "s3:if-none-match",
     **{
         f"x-amz-{name}": f"s3:x-amz-{name}"
         for name in (
@@ -46,12 +52,43 @@ _FROM_QUERY: Final[Mapping[str, str]] = {
     "delimiter": "s3:delimiter",
     "max-keys": "s3:max-keys",
 }
+_CREATES: Final[Mapping[str, str]] = {
+    "PutObject": "true",
+    "CopyObject": "true",
+    "CompleteMultipartUpload": "true",
+    "CreateMultipartUpload": "false",
+    "UploadPart": "false",
+    "UploadPartCopy": "false",
+}
+"""Of the operations that s3:PutObject allows: whether they make an object, and so take conditions."""
 _AUTH_TYPES: Final[Mapping[str, str]] = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "form": "POST"}
 
 
-def policy_context(request: Request, proof: Proof) -> Mapping[str, tuple[str, ...]]:
-    """Lower-case condition keys to values."""
-    return {key: (value,) for key, value in _conditions(request, proof)}
+def policy_context(
+    request: Request, proof: Proof, operation: str, tags: Tags | None = None
+) -> Mapping[str, tuple[str, ...]]:
+    """Folded condition keys to values, for the operation of this name.
+
+    The tags are those of the request's document; None: its header may have some.
+    """
+    told = {key: (value,) for key, value in _conditions(request, proof)}
+    if operation in _CREATES:
+        told["s3:objectcreationoperation"] = (_CREATES[operation],)
+    return {**told, **_of_tags(_tags_of_header(request) if tags is None else tags)}
+
+
+def _tags_of_header(request: Request) -> Tags:
+    try:
+        return requested_tags(request.headers)
+    except S3Error:  # it is for the operation to refuse it, to whoever may do the operation
+        return {}
+
+
+def _of_tags(tags: Tags) -> Mapping[str, tuple[str, ...]]:
+    if not tags:
+        return {}
+    each = {fold_key(f"s3:RequestObjectTag/{key}"): (value,) for key, value in tags.items()}
+    return {"s3:requestobjecttagkeys": tuple(tags), **each}
 
 
 def _conditions(request: Request, proof: Proof) -> Iterator[tuple[str, str]]:

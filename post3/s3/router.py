@@ -49,6 +49,8 @@ class Needs(Enum):
     WRITE_BUCKET_ACL = ("bucket", "WRITE_ACP")
     READ = ("object", "READ")
     """Of the version, and so decided where it is loaded: `Call.version`."""
+    OBJECT_OWNER = ("object", None)
+    """The object's owner: no ACL grants it."""
     READ_ACL = ("object", "READ_ACP")
     WRITE_ACL = ("object", "WRITE_ACP")
 
@@ -56,7 +58,7 @@ class Needs(Enum):
         self.level = level
         """Whose ACL it is: that of a bucket, of an object, or none."""
         self.permission = permission
-        """The ACL's permission that allows it."""
+        """The ACL's permission that allows it; None: only who owns the bucket, or the object, may."""
 
 
 @dataclass(frozen=True, slots=True)

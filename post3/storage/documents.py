@@ -89,6 +89,17 @@ def load_envelope(document: Document) -> Envelope | None:
     return Envelope(found["kind"], found["key_id"], wrapped_key, nonce, found["algorithm"])
 
 
+def tags_member(tags: Mapping[str, str]) -> Document:
+    """A record's tags as a member of its document; no member where there are none."""
+    return {"tags": dict(tags)} if tags else {}
+
+
+def load_tags(document: Document) -> Mapping[str, str]:
+    """The tags of the record whose document this is."""
+    tags: Mapping[str, str] = document.get("tags", {})
+    return tags
+
+
 def load_tree(value: Any) -> Any:
     """A tree out of a document, with its times."""
     if isinstance(value, dict):

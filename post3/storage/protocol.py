@@ -148,8 +148,8 @@ class Versions(Protocol):
         """A page, as `model.listing.collapse` makes it of all versions in order: by key, newest first.
 
         Entries carry all that lists show (id, sequence, modified, size, etag, owner, storage class, checksums' names
-        and type, marker or not, `noncurrent` set on all but the current); `body`, `headers`, `metadata` and `acl` may
-        be missing.
+        and type, marker or not, `noncurrent` set on all but the current); `body`, `headers`, `metadata`, `tags` and
+        `acl` may be missing.
         """
 
 

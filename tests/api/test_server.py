@@ -523,7 +523,9 @@ def test_an_error_before_the_first_piece_is_an_answer(edge: Server, connection: 
     assert connection.get("/stream?length=30&pieces=3&fails=0&s3").code == "NoSuchKey"
     assert connection.get("/stream?length=30&pieces=3&fails=0").code == "InternalError"
     assert connection.get("/stream?pieces=3&fails=0", method="GET").status == 500
-    assert eventually(edge, "closed", 3)
+    refused = connection.get("/stream?length=30&pieces=3&fails=0&page=*")
+    assert (refused.status, refused.headers["access-control-allow-origin"]) == (500, "*")
+    assert eventually(edge, "closed", 4)
 
 
 @pytest.mark.parametrize(

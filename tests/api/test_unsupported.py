@@ -60,7 +60,7 @@ def test_a_subresource_of_an_object_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    "query", ["tagging=", "tagging=x", "retention&versionId=null", "legal-hold&x-id=PutObjectLegalHold"]
+    "query", ["retention=", "retention=x", "retention&versionId=null", "legal-hold&x-id=PutObjectLegalHold"]
 )
 def test_a_subresource_is_one_however_it_is_written(server: Server, s3: S3Client, bucket: str, query: str) -> None:
     answer = ask(server, "PUT", f"/{bucket}/key?{query}", body=b"new")
@@ -102,7 +102,6 @@ def test_a_method_that_does_not_fit_is_refused(
 PROMISES = [
     {"x-amz-server-side-encryption-context": "e30="},
     {"x-amz-server-side-encryption-customer-algorithm": "AES256"},
-    {"x-amz-tagging": "a=b"},
     {"x-amz-object-lock-mode": "COMPLIANCE"},
     {"x-amz-object-lock-retain-until-date": "2030-01-01T00:00:00Z"},
     {"x-amz-object-lock-legal-hold": "ON"},
@@ -147,7 +146,7 @@ def test_a_key_of_the_customer_s_is_refused_by_reads_too(server: Server, bucket:
 
 def test_boto3_sees_the_refusal_as_what_it_is(s3: S3Client, bucket: str) -> None:
     assert refusal(s3.get_bucket_website, Bucket=bucket) == (501, "NotImplemented")
-    assert refusal(s3.get_object_tagging, Bucket=bucket, Key="key") == (501, "NotImplemented")
+    assert refusal(s3.get_object_retention, Bucket=bucket, Key="key") == (501, "NotImplemented")
     assert refusal(s3.delete_bucket_lifecycle, Bucket=bucket) == (501, "NotImplemented")
     refused = refusal(s3.put_object, Bucket=bucket, Key="key", Body=b"new", ServerSideEncryption="AES256")
     assert refused == (501, "NotImplemented")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar
@@ -42,6 +42,7 @@ from tests.conftest import (
     ENCRYPTIONS,
     KIB,
     MIB,
+    SOME_TAGS,
     STORES,
     a_bucket,
     a_version,
@@ -71,6 +72,7 @@ datas = st.tuples(st.sampled_from([0, 1, 16 * KIB, *LARGE]), st.integers(0, 2))
 numbers = st.integers(1, 4)
 acls = st.sampled_from(ACLS)
 encryptions = st.sampled_from(ENCRYPTIONS)
+tags_of = st.sampled_from([{}, {}, SOME_TAGS, {"n": "1"}])
 metadatas = st.dictionaries(st.sampled_from(["colour", "n"]), st.text(max_size=3), max_size=2)
 
 
@@ -134,6 +136,7 @@ class Side:
             dict(version.checksums),
             dict(version.headers),
             dict(version.metadata),
+            list(version.tags.items()),
             version.acl,
             version.encryption,
             version.body and version.body.encryption,
@@ -151,7 +154,8 @@ class Side:
 
     def told_upload(self, upload: Upload) -> object:
         made = upload.version_id and self.names[upload.version_id]
-        return upload.key, upload.upload_id, upload.owner, dict(upload.metadata), upload.acl, upload.encryption, made
+        described = (dict(upload.metadata), list(upload.tags.items()), upload.acl, upload.encryption)
+        return upload.key, upload.upload_id, upload.owner, described, made
 
     def page(self, page: Page[Any]) -> object:
         return [self._entry(entry) for entry in page.entries], page.truncated
@@ -285,6 +289,7 @@ class Comparison(RuleBasedStateMachine):
         guard=guards,
         acl=acls,
         encryption=encryptions,
+        tags=tags_of,
         null=st.sampled_from([False, False, True]),
     )
     def put_versions(
@@ -294,10 +299,11 @@ class Comparison(RuleBasedStateMachine):
         guard: Guard,
         acl: Grants | None,
         encryption: Encryption | None,
+        tags: Mapping[str, str],
         null: bool,
     ) -> None:
         for key, content, metadata in puts:
-            fields: dict[str, Any] = {"metadata": metadata, "acl": acl, "encryption": encryption}
+            fields: dict[str, Any] = {"metadata": metadata, "acl": acl, "encryption": encryption, "tags": tags}
             fields |= {"version_id": NULL_VERSION} if null else {}
             self._put(bucket, key, content, guard, fields)
 
@@ -352,14 +358,21 @@ class Comparison(RuleBasedStateMachine):
 
         self.both(act)
 
-    @rule(data=st.data(), metadata=metadatas, acl=acls, refuse=st.sampled_from([False, False, True]))
-    def update_version(self, data: st.DataObject, metadata: dict[str, str], acl: Grants | None, refuse: bool) -> None:
+    @rule(data=st.data(), metadata=metadatas, acl=acls, tags=tags_of, refuse=st.sampled_from([False, False, True]))
+    def update_version(
+        self,
+        data: st.DataObject,
+        metadata: dict[str, str],
+        acl: Grants | None,
+        tags: Mapping[str, str],
+        refuse: bool,
+    ) -> None:
         bucket, key, name = self.some_version(data)
 
         def change(old: ObjectVersion) -> ObjectVersion:
             if refuse:
                 raise PreconditionFailed
-            return replace(old, metadata={**old.metadata, **metadata}, acl=acl)
+            return replace(old, metadata={**old.metadata, **metadata}, acl=acl, tags=tags)
 
         async def act(side: Side) -> object:
             return side.told(await side.backend.update_version(side.bucket(bucket), key, side.id_of(name), change))
@@ -400,17 +413,30 @@ class Comparison(RuleBasedStateMachine):
 
     # Uploads
 
-    @rule(bucket=buckets, key=keys, contents=st.lists(datas, max_size=3), acl=acls, encryption=encryptions)
+    @rule(
+        bucket=buckets,
+        key=keys,
+        contents=st.lists(datas, max_size=3),
+        acl=acls,
+        encryption=encryptions,
+        tags=tags_of,
+    )
     def create_upload(
-        self, bucket: str, key: str, contents: list[Data], acl: Grants | None, encryption: Encryption | None
+        self,
+        bucket: str,
+        key: str,
+        contents: list[Data],
+        acl: Grants | None,
+        encryption: Encryption | None,
+        tags: Mapping[str, str],
     ) -> None:
         name = self.new_name("upload")
         number = self.count
 
         async def act(side: Side) -> object:
-            side.uploads[name] = await create_upload(
-                side.backend, side.bucket(bucket), key, number, acl=acl, encryption=encryption
-            )
+            fields: dict[str, Any] = {"acl": acl, "encryption": encryption, "tags": tags}
+            upload = await create_upload(side.backend, side.bucket(bucket), key, number, **fields)
+            side.uploads[name] = upload
             return side.told_upload(side.uploads[name])
 
         if isinstance(self.both(act), tuple):
@@ -467,7 +493,7 @@ class Comparison(RuleBasedStateMachine):
             parts = [side.parts[put_for_it[number]] for number in chosen]
             upload = side.uploads[of_upload]
             told = [Entry("told", {"Name": name})]
-            fields: dict[str, Any] = {"guard": guard, "journal": told, "acl": upload.acl}
+            fields: dict[str, Any] = {"guard": guard, "journal": told, "acl": upload.acl, "tags": upload.tags}
             made = await finish(side.backend, side.bucket(bucket), upload, parts, **fields)
             return side.remember(name, made)
 

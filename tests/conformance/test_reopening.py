@@ -20,6 +20,7 @@ from tests.conftest import (
     ENCRYPTIONS,
     KIB,
     MIB,
+    SOME_TAGS,
     a_bucket,
     a_version,
     create_bucket,
@@ -68,6 +69,25 @@ async def test_acls_are_there_after_the_store_was_opened_again(opener: Opener, a
     assert await again.get_upload(bucket, "key", waiting.upload_id) == waiting
     assert (await again.get_upload(bucket, "parts", upload.upload_id)).acl == acl
     assert {version.acl, updated.acl, made.acl, waiting.acl, bucket.acl} == {acl}
+    await again.close()
+
+
+async def test_tags_are_there_after_the_store_was_opened_again(opener: Opener) -> None:
+    store = opener()
+    await store.open()
+    bucket = await store.create_bucket(a_bucket("photos"))
+    version = await put(store, bucket, "key", b"data", tags=SOME_TAGS)
+    await put(store, bucket, "updated", b"data")
+    updated = await store.update_version(bucket, "updated", None, lambda old: replace(old, tags=SOME_TAGS))
+    upload = await create_upload(store, bucket, "key", tags=SOME_TAGS)
+    await store.close()
+
+    again = opener()
+    await again.open()
+    assert facts(await again.get_version(bucket, "key")) == facts(version)
+    assert facts(await again.get_version(bucket, "updated")) == facts(updated)
+    assert await again.get_upload(bucket, "key", upload.upload_id) == upload
+    assert all(one.tags == SOME_TAGS for one in (version, updated, upload))
     await again.close()
 
 

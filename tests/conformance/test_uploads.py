@@ -22,6 +22,7 @@ from tests.conftest import (
     KIB,
     LONG_AGO,
     MIB,
+    SOME_TAGS,
     a_version,
     collect_all,
     content_of,
@@ -99,6 +100,20 @@ async def test_a_finished_object_has_the_acl_that_the_finish_gives_it(
     assert await backend.get_version(bucket, "key") == made
     assert (await finish(backend, bucket, upload, [part], acl=AN_ACL)).acl == acl
     assert (await backend.get_upload(bucket, "key", upload.upload_id)).acl == AN_ACL
+
+
+async def test_an_upload_keeps_its_tags_and_its_object_those_that_the_finish_gives_it(
+    backend: Backend, bucket: Bucket
+) -> None:
+    upload = await create_upload(backend, bucket, "key", tags=SOME_TAGS)
+    assert list(upload.tags.items()) == list(SOME_TAGS.items())
+    assert (await backend.list_uploads(bucket, ListQuery())).entries == (upload,)
+    part = await put_part(backend, bucket, upload, 1, b"data")
+    assert await backend.get_upload(bucket, "key", upload.upload_id) == upload
+    made = await finish(backend, bucket, upload, [part], tags={"n": "1"})
+    assert made.tags == {"n": "1"}
+    assert await backend.get_version(bucket, "key") == made
+    assert (await backend.get_upload(bucket, "key", upload.upload_id)).tags == SOME_TAGS
 
 
 async def test_an_upload_belongs_to_its_key(backend: Backend, bucket: Bucket) -> None:

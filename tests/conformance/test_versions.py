@@ -24,6 +24,7 @@ from tests.conftest import (
     KIB,
     LONG_AGO,
     MIB,
+    SOME_TAGS,
     a_version,
     collect_all,
     content_of,
@@ -116,6 +117,24 @@ async def test_each_version_has_an_acl_of_its_own(backend: Backend, versioned: B
         deleted = await backend.delete_version(versioned, "key", version.version_id)
         assert deleted is not None
         assert deleted.acl == version.acl
+
+
+@pytest.mark.parametrize("size", [1, 100 * KIB])
+async def test_a_version_keeps_its_tags(backend: Backend, bucket: Bucket, size: int) -> None:
+    stored = await put(backend, bucket, "key", some_bytes(size), tags=SOME_TAGS)
+    assert list(stored.tags.items()) == list(SOME_TAGS.items())
+    assert facts(await backend.get_version(bucket, "key")) == facts(stored)
+    again = await put(backend, bucket, "key", some_bytes(size, 1))
+    assert (again.tags, (await backend.get_version(bucket, "key")).tags) == ({}, {})
+
+
+async def test_each_version_has_tags_of_its_own(backend: Backend, versioned: Bucket) -> None:
+    stored = [await put(backend, versioned, "key", b"data", tags=tags) for tags in (SOME_TAGS, {"n": "1"}, {})]
+    for version in stored:
+        assert (await backend.get_version(versioned, "key", version.version_id)).tags == version.tags
+        deleted = await backend.delete_version(versioned, "key", version.version_id)
+        assert deleted is not None
+        assert deleted.tags == version.tags
 
 
 async def test_the_store_sets_what_is_its_own(backend: Backend, bucket: Bucket) -> None:
@@ -526,6 +545,30 @@ async def test_an_update_gives_a_version_an_acl_and_takes_it_away(
         assert replace(facts(updated), noncurrent=None) == replace(facts(stored), acl=acl, revision=revision)
         assert facts(await backend.get_version(versioned, "key", version_id)) == facts(updated)
     assert facts(await backend.get_version(versioned, other.key)) == facts(other)
+
+
+@pytest.mark.parametrize("size", [4, 100 * KIB])
+@pytest.mark.parametrize("current", [True, False])
+async def test_an_update_of_tags_changes_nothing_else(
+    backend: Backend, versioned: Bucket, current: bool, size: int
+) -> None:
+    stored = await put(backend, versioned, "key", some_bytes(size), metadata={"n": "1"}, acl=AN_ACL)
+    other = await put(backend, versioned, "other" if current else "key", b"other", tags={"n": "2"})
+    version_id = None if current else stored.version_id
+    for revision, tags in enumerate((SOME_TAGS, {"n": "1"}, {}, SOME_TAGS), stored.revision + 1):
+        change: Callable[[ObjectVersion], ObjectVersion] = partial(replace, tags=tags)
+        updated = await backend.update_version(versioned, "key", version_id, change)
+        assert replace(facts(updated), noncurrent=None) == replace(facts(stored), tags=tags, revision=revision)
+        assert facts(await backend.get_version(versioned, "key", version_id)) == facts(updated)
+    assert await content_of(backend, versioned, updated) == some_bytes(size)
+    assert facts(await backend.get_version(versioned, other.key)) == facts(other)
+
+
+async def test_an_update_of_something_else_leaves_a_versions_tags(backend: Backend, bucket: Bucket) -> None:
+    await put(backend, bucket, "key", b"data", tags=SOME_TAGS)
+    change: Callable[[ObjectVersion], ObjectVersion] = partial(replace, acl=AN_ACL)
+    assert (await backend.update_version(bucket, "key", None, change)).tags == SOME_TAGS
+    assert (await backend.get_version(bucket, "key")).tags == SOME_TAGS
 
 
 async def test_an_update_of_something_else_leaves_a_versions_acl(backend: Backend, bucket: Bucket) -> None:

@@ -49,6 +49,14 @@ def test_the_list_of_operations_is_current() -> None:
     assert FILE.read_text(encoding="utf-8") == page(), "run python -m tests.operations_table"
 
 
+def test_the_readme_tells_the_figure_of_the_public_suite() -> None:
+    table = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    row = re.search(r"^\| all \| (\d+ of \d+) \| (\d+ of \d+) \|$", table, re.MULTILINE)
+    assert row is not None, "run s3-tests/run.py with --backend fs and --backend pg"
+    assert row[1] == row[2], "the stores differ"
+    assert row[1] in README
+
+
 def test_the_readmes_curl_lines_do_as_they_say(tmp_path: Path) -> None:
     with post3_serve("--backend", "fs", "--data-dir", "data", cwd=tmp_path) as server:
         _make, _put, got, listed, _delete, _end = [run(command, server) for command in block("curl")]

@@ -12,6 +12,7 @@ import pytest
 from botocore.awsrequest import HeadersDict
 from botocore.model import Shape
 from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
 from defusedxml.ElementTree import fromstring
 
 from post3.dispatch import Dispatcher
@@ -19,6 +20,7 @@ from post3.storage.memory import MemoryBackend
 from tests.gates import open_gate
 from tests.oracle.model import SERVICE, make_request
 
+TAGGING: Final = b"<Tagging><TagSet><Tag><Key>team</Key><Value>red</Value></Tag></TagSet></Tagging>"
 PART: Final = b"p" * (5 * 2**20)
 
 
@@ -51,6 +53,8 @@ async def store() -> AsyncIterator[Store]:
     for key in ("a", "b", "dir/c", "gone"):
         await store.ask("PUT", f"/bucket/{key}", body=key.encode())
     await store.ask("DELETE", "/bucket/gone")
+    for path in ("/bucket", "/bucket/a"):
+        await store.ask("PUT", path, "tagging", body=TAGGING)
     await store.ask("POST", "/bucket/open", "uploads")
     yield store
     await backend.close()
@@ -139,6 +143,8 @@ READS: Final = [
     ("ListObjectVersions", "/bucket", "versions&max-keys=2", {}, "NextVersionIdMarker"),
     ("ListObjectVersions", "/bucket", "versions", {}, "DeleteMarkers"),
     ("ListMultipartUploads", "/bucket", "uploads", {}, "Uploads"),
+    ("GetBucketTagging", "/bucket", "tagging", {}, "TagSet"),
+    ("GetObjectTagging", "/bucket/a", "tagging", {}, "TagSet"),
     ("GetObjectAttributes", "/bucket/a", "attributes", {"x-amz-object-attributes": "ETag,Checksum,ObjectSize"}, "ETag"),
 ]
 
@@ -192,6 +198,7 @@ async def test_the_headers_of_an_object_are_those_of_the_model(store: Store) -> 
         "expires": "Thu, 01 Jan 2026 00:00:00 GMT",
         "x-amz-meta-colour": "blue",
         "x-amz-storage-class": "STANDARD_IA",
+        "x-amz-tagging": "team=red&colour",
         "x-amz-website-redirect-location": "/elsewhere",
         "x-amz-checksum-sha256": base64.b64encode(hashlib.sha256(b"x").digest()).decode(),
     }
@@ -206,7 +213,25 @@ async def test_the_headers_of_an_object_are_those_of_the_model(store: Store) -> 
         assert (parsed["ContentEncoding"], parsed["ContentDisposition"]) == ("gzip", "inline")
         assert (parsed["StorageClass"], parsed["WebsiteRedirectLocation"]) == ("STANDARD_IA", "/elsewhere")
         assert parsed["Metadata"] == {"colour": "blue"}
+        assert parsed["TagCount"] == 2
         assert parsed["ContentLength"] == 1
+
+
+async def test_rules_of_origins_are_answered_in_elements_of_the_model_as_they_were_put(store: Store) -> None:
+    rule = {
+        "ID": "one",
+        "AllowedMethods": ["GET", "PUT"],
+        "AllowedOrigins": ["https://*.example", "null"],
+        "AllowedHeaders": ["*"],
+        "ExposeHeaders": ["ETag"],
+        "MaxAgeSeconds": 60,
+    }
+    params = {"Bucket": "bucket", "CORSConfiguration": {"CORSRules": [rule, {**rule, "ID": "two"}]}}
+    written = create_serializer("rest-xml").serialize_to_request(params, SERVICE.operation_model("PutBucketCors"))
+    status, _, body = await store.ask("PUT", "/bucket", "cors", body=written["body"])
+    assert (status, body) == (200, b"")
+    parsed = judge("GetBucketCors", *await store.ask("GET", "/bucket", "cors"))
+    assert parsed["CORSRules"] == params["CORSConfiguration"]["CORSRules"]  # type: ignore[index]  # a mere dict
 
 
 async def test_an_error_is_one_that_botocore_can_read(store: Store) -> None:

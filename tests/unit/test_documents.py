@@ -1,4 +1,4 @@
-"""Documents: an ACL is short in them, and one without is as it was before there were ACLs."""
+"""Documents: ACLs and tags are short in them, and one without is as it was before there were any."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from post3.storage.documents import (
     load_acl,
     load_encryption,
     load_envelope,
+    load_tags,
+    tags_member,
     to_json,
 )
 from post3.storage.filesystem import sidecar
 from post3.storage.postgres import rows
-from tests.conftest import ACLS, AN_ENVELOPE, ENCRYPTIONS, LONG_AGO, a_bucket, a_version, part_of
+from tests.conftest import ACLS, AN_ENVELOPE, ENCRYPTIONS, LONG_AGO, SOME_TAGS, a_bucket, a_version, part_of
 
 BUCKET: Final = a_bucket("photos")
 VERSION: Final = a_version(BUCKET, "key")
@@ -53,6 +55,33 @@ def test_a_record_tells_its_acl_in_pairs(record: str) -> None:
     acl = (Grant(ALL_USERS, "READ"), Grant("alice", "FULL_CONTROL"))
     assert json.loads(documents(acl)[record])["acl"] == [[ALL_USERS, "READ"], ["alice", "FULL_CONTROL"]]
     assert json.loads(documents(())[record])["acl"] == []
+
+
+def tagged_documents(tags: dict[str, str]) -> dict[str, str | bytes]:
+    """The document of each kind of record that has tags, in each store that keeps."""
+    version, upload = replace(VERSION, tags=tags), replace(UPLOAD, tags=tags)
+    return {
+        "version's row": rows.version_document(version),
+        "upload's row": rows.upload_document(upload),
+        "version's file": sidecar.dump_version(version),
+        "upload's file": sidecar.dump_upload(upload),
+    }
+
+
+@pytest.mark.parametrize("record", tagged_documents({}))
+def test_a_record_without_tags_says_nothing_of_them(record: str) -> None:
+    assert "tags" not in json.loads(tagged_documents({})[record])
+
+
+@pytest.mark.parametrize("record", tagged_documents({}))
+def test_a_record_tells_its_tags_in_their_order(record: str) -> None:
+    told = json.loads(tagged_documents(dict(SOME_TAGS))[record])["tags"]
+    assert list(told.items()) == list(SOME_TAGS.items())
+
+
+@pytest.mark.parametrize("tags", [SOME_TAGS, {}], ids=str)
+def test_tags_survive_being_written_and_read(tags: dict[str, str]) -> None:
+    assert list(load_tags(json.loads(to_json(tags_member(tags)))).items()) == list(tags.items())
 
 
 @pytest.mark.parametrize("acl", ACLS, ids=str)

@@ -260,3 +260,35 @@ def test_checksums_are_told_with_their_type() -> None:
 def test_parameters_put_headers_in_place() -> None:
     query = {"response-content-type": "text/html", "response-expires": "x", "response-other": "y", "prefix": "z"}
     assert headers.overrides(query) == {"content-type": "text/html", "expires": "x"}
+
+
+COPY = {"x-amz-copy-source": "bucket/key"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "tags"),
+    [
+        ({}, {}),
+        ({"x-amz-tagging": ""}, {}),
+        ({"x-amz-tagging": "b=2&a"}, {"a": "", "b": "2"}),
+        ({**COPY, "x-amz-tagging": "b=2"}, {}),
+        ({**COPY, "x-amz-tagging": "b=2&b=3", "x-amz-tagging-directive": "COPY"}, {}),
+        ({**COPY, "x-amz-tagging": "b=2", "x-amz-tagging-directive": "REPLACE"}, {"b": "2"}),
+        ({**COPY, "x-amz-tagging-directive": "REPLACE"}, {}),
+    ],
+)
+def test_a_copy_has_tags_of_its_own_only_where_it_says_so(sent: dict[str, str], tags: dict[str, str]) -> None:
+    assert headers.requested_tags(sent) == tags
+
+
+@pytest.mark.parametrize("name", ["x-amz-tagging-directive", "x-amz-metadata-directive"])
+def test_a_directive_is_one_of_two(name: str) -> None:
+    assert [headers.directive(sent, name) for sent in ({}, {name: "COPY"}, {name: "REPLACE"})] == [
+        "COPY",
+        "COPY",
+        "REPLACE",
+    ]
+    for value in ("", "copy", "MERGE"):
+        with pytest.raises(InvalidArgument) as refused:
+            headers.directive({name: value}, name)
+        assert refused.value.details == {"ArgumentName": name, "ArgumentValue": value}

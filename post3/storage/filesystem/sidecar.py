@@ -23,6 +23,7 @@ from post3.storage.documents import (
     load_tree,
     microseconds,
     moment,
+    tags_member,
     to_json,
 )
 
@@ -128,6 +129,7 @@ def dump_version(version: ObjectVersion) -> bytes:
         "metadata": dict(version.metadata),
         **acl_member(version.acl),
         **encryption_member(version.encryption),
+        **tags_member(version.tags),
     }
     if version.body is not None:
         document["body"] = dump_part(version.body)
@@ -175,6 +177,7 @@ def dump_upload(upload: Upload) -> bytes:
             "version_id": upload.version_id,
             **acl_member(upload.acl),
             **encryption_member(upload.encryption),
+            **tags_member(upload.tags),
         }
     )
 

@@ -19,9 +19,11 @@ from post3.storage.documents import (
     load_acl,
     load_encryption,
     load_envelope,
+    load_tags,
     load_tree,
     microseconds,
     moment,
+    tags_member,
     to_json,
 )
 from post3.storage.postgres.connections import Row
@@ -76,6 +78,7 @@ def version_document(version: ObjectVersion) -> str:
         "checksum_type": version.checksum_type,
         **acl_member(version.acl),
         **encryption_member(version.encryption),
+        **tags_member(version.tags),
     }
     body = version.body
     if body is not None:
@@ -159,6 +162,7 @@ def _version(bucket: str, row: Row, document: Document, body: Part | None) -> Ob
         checksum_type=document["checksum_type"],
         headers=document["headers"],
         metadata=document["metadata"],
+        tags=load_tags(document),
         acl=load_acl(document),
         encryption=load_encryption(document),
     )
@@ -178,6 +182,7 @@ def upload_document(upload: Upload) -> str:
             "checksum_type": upload.checksum_type,
             **acl_member(upload.acl),
             **encryption_member(upload.encryption),
+            **tags_member(upload.tags),
         }
     )
 
