@@ -474,3 +474,30 @@ def test_bytes_that_were_changed_are_not_sent(tmp_path: Path) -> None:
         refused = error_of(s3.get_object, Bucket=bucket, Key="one")
         assert (refused["Code"], "does not open the object's key" in refused["Message"]) == ("InternalError", True)
         assert content(s3, bucket, "two") == b"of the two" * 10
+
+
+# Memory
+
+
+def peak(server: Server) -> int:
+    """Bytes of memory that the server's process had at most, up to now."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
+
+
+@pytest.mark.parametrize("store", KEEPING)
+def test_a_large_object_is_never_whole_in_memory(tmp_path: Path, store: str) -> None:
+    keys, size = str(keys_file(tmp_path, "one", "one")), 64 * 2**20
+    (tmp_path / "server").mkdir()
+    with post3_serve(*flags_of(store), "--master-keys", keys, cwd=tmp_path / "server") as running:
+        s3 = client_of(running)
+        bucket = new_bucket(s3)
+        for key in ("before", "copy"):  # all that the server loads late
+            s3.put_object(Bucket=bucket, Key=key, Body=LARGE, **SSE_S3)
+            assert content(s3, bucket, key) == LARGE
+        idle, data = peak(running), LARGE[: 2**20] * 64
+        s3.put_object(Bucket=bucket, Key="large", Body=data, **SSE_S3)
+        s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/large")
+        for key in ("large", "copy"):
+            assert content(s3, bucket, key) == data
+        assert peak(running) - idle < size // 2
