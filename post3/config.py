@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from post3.auth.access import host_name, is_loopback_name
 from post3.auth.credentials import ACCESS_KEY, SECRET_KEY, Key, Rule
@@ -356,8 +356,17 @@ def _parse_connections(text: str) -> int:
 
 
 def _parse_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("postgres", "postgresql"):
+    """A URL that PostgreSQL's drivers understand; what is wrong with it is found before a driver could show it."""
+    url = urlsplit(text)
+    users, _, hosts = url.netloc.rpartition("@")
+    # An @ or / that stands in a password as it is would make the rest of it a part of something else.
+    if url.scheme not in ("postgres", "postgresql") or url.fragment or "@" in users + url.path:
         raise ValueError
+    query = dict(parse_qsl(url.query, strict_parsing=True)) if url.query else {}
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts.split(",")]
+    for port in filter(None, [*ports, *query.get("port", "").split(",")]):
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
+            raise ValueError
     return text
 
 
@@ -431,7 +440,7 @@ OPTIONS: Final = (
         "database_url",
         "--database-url",
         _parse_url,
-        "a URL such as postgresql://user:password@host:5432/name",
+        "a URL such as postgresql://user:password@host:5432/name, with an @ in a password written %40, and a / %2F",
         "use this PostgreSQL (15 or later) instead of one of post3's own; better said by the variable, as other users "
         "can see a command's options",
         "none: post3 runs one in the data directory",

@@ -31,6 +31,7 @@ from post3.operations.unsupported import refuse_unsupported_headers
 from post3.s3.body import may_be_large
 from post3.s3.call import Call
 from post3.s3.gate import Gate
+from post3.s3.link import with_headers_of_link
 from post3.s3.message import Request, Response, error_response
 from post3.s3.router import PREFLIGHT, Operation, Router
 from post3.s3.xml import DECLARATION
@@ -88,11 +89,12 @@ class Dispatcher:
         return response
 
     async def _answer(self, request: Request, met: _Met) -> Response:
-        operation = self._router.resolve(request)
+        meant = with_headers_of_link(request)
+        operation = self._router.resolve(meant)
         proof = await self._identify(request, operation)
         if operation.is_slow:
-            return await self._patiently(request, operation, proof, met)
-        return await self._call(request, operation, proof, met)
+            return await self._patiently(meant, operation, proof, met)
+        return await self._call(meant, operation, proof, met)
 
     async def _identify(self, request: Request, operation: Operation) -> Proof:
         if request.method == PREFLIGHT:
@@ -256,7 +258,10 @@ class _Watched:
 
 
 def check_decided(call: Call, response: Response) -> Response:
-    """The answer, unless its handler told of an object without having asked for the right to it: our mistake."""
-    if call.operation.needs.level == "object" and not call.saw_version:
-        raise RuntimeError(f"{call.operation.name} did not ask for the right to its object")
+    """The answer, unless its handler told of an object or an upload without having asked for the right to it: a mistake
+    of ours.
+    """
+    level = call.operation.needs.level
+    if level in ("object", "upload") and not call.has_decided:
+        raise RuntimeError(f"{call.operation.name} did not ask for the right to its {level}")
     return response

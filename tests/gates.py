@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from post3.auth.access import Admission
@@ -20,7 +20,7 @@ def open_gate() -> Gate:
 
 
 class NamedGate(Gate):
-    """Takes the header x-asks for the id of who asks; whoever sends none is anonymous."""
+    """Takes the header x-asks, or a form's field of that name, for the id of who asks; without it, nobody does."""
 
     def __init__(self, identities: Iterable[Identity]) -> None:
         credentials = StaticCredentials(identities=identities)
@@ -28,5 +28,12 @@ class NamedGate(Gate):
 
     async def identify(self, request: Request, now: datetime, invites: Invites, *, asks_in_form: bool = False) -> Proof:
         """Whoever the header says."""
-        identity = self.directory.by_id(request.headers.get("x-asks", ""))
-        return Proof(identity or ANONYMOUS, kind="header" if identity else "")
+        return self._proof_of(request.headers, "header")
+
+    def identify_form(self, fields: Mapping[str, str], now: datetime) -> Proof:
+        """Whoever the field says."""
+        return self._proof_of(fields, "form")
+
+    def _proof_of(self, told: Mapping[str, str], kind: str) -> Proof:
+        identity = self.directory.by_id(told.get("x-asks", ""))
+        return Proof(identity or ANONYMOUS, kind=kind if identity else "")

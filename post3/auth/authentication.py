@@ -175,6 +175,7 @@ class Authenticator:
                 claim.credential.access_key, signing.string_to_sign(text), claim.signature, cause, now, canonical=text
             )
         sigv4.check_all_signed(sent, claim.signed_headers)
+        sigv4.check_order_is_nothing(pairs)
         chunks = ChunkChain(signing, claim.signature) if claim.payload in sigv4.SIGNED_STREAMS else None
         return Proof(key.identity, claim.payload, chunks, kind, sigv4.ALGORITHM, now - claim.moment)
 
@@ -299,8 +300,13 @@ def _refuse_token(sent: Sent, pairs: list[Pair]) -> None:
 
 
 def _check_chain_begins(sent: Sent, proof: Proof) -> None:
-    """Raise InvalidRequest for a body whose chunks' signatures begin with none that could be verified."""
-    payload = sent.headers.get("x-amz-content-sha256")
+    """Raise InvalidRequest for a body whose chunks' signatures begin with none that could be verified.
+
+    NotImplemented for asymmetric ones.
+    """
+    payload = sent.headers.get("x-amz-content-sha256", "")
+    if payload.startswith(sigv4.ASYMMETRIC_STREAMS):
+        raise OperationNotImplemented(Payload=payload)
     if payload in sigv4.SIGNED_STREAMS and payload != proof.payload:
         raise InvalidRequest(f"x-amz-content-sha256 {payload} needs a signature of Version 4 that covers it.")
 

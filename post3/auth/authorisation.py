@@ -10,6 +10,7 @@ is decided when its version is known, by `check_version`; all else by `check`, w
   is denied for all of them.
 - An object's tags are its owner's: no ACL grants them.
 - An administrator may do everything, whatever any policy says: whoever holds the root keys can always mend it.
+- Whoever began an upload may look at it and abort it, as long as no policy denies that.
 - Whoever is granted WRITE may hide a key behind a delete marker, but never deletes a version for good: only the
   bucket's owner does, and whom a policy allows it.
 - A bucket's owner may always read, write and delete its policy, so that nobody locks themselves out.
@@ -63,17 +64,33 @@ class Rights:
         self._bucket = bucket
         self._make_context = context
 
-    def check(self, action: str, permission: Permission | None, key: str = "", version_id: str | None = None) -> Basis:
-        """Why the action on the bucket, or on what will be under the key, is allowed. Raises AccessDenied.
+    def check(self, action: str, permission: Permission | None, key: str = "", version_id: str | None = None) -> None:
+        """Raise AccessDenied unless the action on the bucket, or on what will be under the key, is allowed.
 
         With the id of a version it is the action on that very version.
         """
         if version_id is not None:
             action = of_version(action)
-        basis = self._basis(action, permission, key, _condition("s3:versionid", version_id))
-        if basis is None:
+        if self._basis(action, permission, key, _condition("s3:versionid", version_id)) is None:
             raise AccessDenied
-        return basis
+
+    def check_upload(self, action: str, permission: Permission | None, key: str, initiator: str | None) -> None:
+        """Raise AccessDenied unless the action on an upload under the key is allowed.
+
+        Whoever began it may; whom the bucket's ACL alone lets write may not touch what others began. `initiator` is
+        None for an upload that is not there.
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+        """
+        began = self._identity.id == initiator
+        if began and self._identity != ANONYMOUS and not self.denies(action, key):
+            return
+        basis = self._basis(action, permission, key, {})
+        if basis is None or (basis is Basis.GRANT and not began and initiator is not None):
+            raise AccessDenied
+
+    def denies(self, action: str, key: str) -> bool:
+        """Whether the policy denies what nothing else would."""
+        return not self._identity.is_admin and self._verdict(action, key, {}) is Verdict.DENY
 
     def check_version(
         self, action: str, permission: Permission | None, version: ObjectVersion, *, is_named: bool

@@ -165,12 +165,13 @@ def signed_strings(sent: Sent, claim: Claim, pairs: list[Pair]) -> list[Signed]:
 
 
 def _header_lines(sent: Sent, claim: Claim) -> str:
-    values = {name: [value] for name, value in sent.headers.items() if name.startswith("x-amz-")}
+    values = {name: {value} for name, value in sent.headers.items() if name.startswith("x-amz-")}
     for name, value in claim.hoisted:
-        given = values.setdefault(name, [])
-        if value not in given:
-            given.append(value)
-    return "".join(f"{name}:{','.join(given)}\n" for name, given in sorted(values.items()))
+        if "\n" in value:
+            raise AccessDenied(f"The parameter {name} has more than one line.")  # as two headers would be signed
+        values.setdefault(name, set()).add(value)
+    # Two values are two lines, which nobody signs: joined, they would be what one header of both is signed as.
+    return "".join(f"{name}:{value}\n" for name, given in sorted(values.items()) for value in sorted(given))
 
 
 def _paths(sent: Sent) -> tuple[str, ...]:
@@ -183,6 +184,9 @@ def _paths(sent: Sent) -> tuple[str, ...]:
 def _resource_query(pairs: list[Pair]) -> str:
     chosen = sorted((pair for pair in pairs if pair[0] in SUBRESOURCES), key=lambda pair: pair[0])
     told = "&".join(f"{name}={value}" if equals else name for name, value, equals in chosen)
+    if sum(part.partition("=")[0] in SUBRESOURCES for part in told.split("&")) > len(chosen):
+        # Values are signed as they are, so `response-expires=a%26acl` is signed like `acl&response-expires=a`.
+        raise AccessDenied("A parameter's value reads like another parameter, and Version 2 signs them alike.")
     return f"?{told}" if told else ""
 
 

@@ -52,6 +52,8 @@ from post3.errors import (
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 ASYMMETRIC: Final = "AWS4-ECDSA-P256-SHA256"
 """Version 4A, which post3 does not know."""
+ASYMMETRIC_STREAMS: Final = "STREAMING-AWS4-ECDSA-"
+"""How the values of x-amz-content-sha256 begin that go with it."""
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 SIGNED_STREAMS: Final = frozenset({"STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"})
@@ -325,7 +327,7 @@ def checked_payload(value: str) -> str:
     """The value of x-amz-content-sha256. Raises InvalidArgument, and NotImplemented for asymmetric signatures."""
     if value in _PAYLOADS or _SHA256.fullmatch(value):
         return value
-    if value.startswith("STREAMING-AWS4-ECDSA-"):
+    if value.startswith(ASYMMETRIC_STREAMS):
         raise OperationNotImplemented(Payload=value)
     raise InvalidArgument(
         f"x-amz-content-sha256 must be {', '.join(sorted(_PAYLOADS))}, or a valid sha256 value.",
@@ -365,6 +367,19 @@ def check_all_signed(sent: Sent, signed_headers: tuple[str, ...]) -> None:
         raise AccessDenied(
             "There were headers present in the request which were not signed", HeadersNotSigned=", ".join(unsigned)
         )
+
+
+def check_order_is_nothing(pairs: list[Pair]) -> None:
+    """Raise InvalidArgument for a parameter that is there with several values.
+
+    They are signed sorted: somebody on the way could have chosen which comes first, and so which is read.
+    """
+    told: dict[str, str] = {}
+    for name, value, _ in pairs:
+        if told.setdefault(name, value) != value:
+            raise InvalidArgument(
+                "A parameter is there twice, with different values.", ArgumentName=name, ArgumentValue=value
+            )
 
 
 def _must_be_signed(name: str) -> bool:

@@ -55,6 +55,7 @@ async def get_object_acl(call: Call) -> Response:
 @operation("PUT", "object", "acl", needs=Needs.WRITE_ACL)
 async def put_object_acl(call: Call) -> Response:
     """Replace a version's grants by those of the headers, or of the document."""
+    await call.check_update()  # whoever may not is not told which users there are
     read = await _asked_for(call, of_bucket=False)
 
     def change(version: ObjectVersion) -> ObjectVersion:

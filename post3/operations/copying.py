@@ -19,7 +19,7 @@ from post3.model.tagging import Tags
 from post3.model.tree import Tree
 from post3.operations.encrypting import asked_for, envelope_of, may_stay, moved, seal_for, sealed
 from post3.operations.granting import check_tags, object_access
-from post3.operations.multipart import check_initiator, open_upload, part_algorithms, shown_checksums
+from post3.operations.multipart import open_upload, part_algorithms, shown_checksums
 from post3.operations.objects import (
     check_early,
     checksum_elements,
@@ -228,7 +228,7 @@ async def upload_part_copy(call: Call) -> Response:
     original = source.version.body
 
     async def own(blob: Blob, bucket: Bucket, described: Part) -> Part:
-        check_initiator(call, upload)
+        call.check_upload(upload)
         return await call.backend.put_part(bucket, upload, replace(described, number=number, blob=blob))
 
     if (

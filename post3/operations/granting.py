@@ -27,11 +27,14 @@ def owner_of(call: Call, id: str) -> Tree:
 def object_access(call: Call, bucket: Bucket) -> tuple[str, Grants | None]:
     """Owner and ACL of an object that whoever asks writes with this request's headers.
 
-    Raises AccessControlListNotSupported where ACLs do not count, AccessDenied where public ones are blocked.
+    Raises AccessControlListNotSupported where ACLs do not count; AccessDenied where public ones are blocked, and where
+    the policy denies setting any.
     """
     how, canned = ownership.of_bucket(bucket), call.headers.get("x-amz-acl")
     owner = ownership.owner_of_object(how, _writer(call.identity.id, bucket), bucket.owner, canned)
     grants = from_headers(call.headers, owner, bucket.owner, call.directory, of_bucket=False)
+    if grants is not None and call.rights_in(bucket).denies("s3:PutObjectAcl", call.key):
+        raise AccessDenied
     ownership.check_acl(how, canned, grants, bucket.owner)
     return owner, unblocked(bucket, grants)
 

@@ -6,11 +6,10 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from post3.auth.authorisation import Basis
 from post3.errors import (
-    AccessDenied,
     BadDigest,
     EntityTooLarge,
     EntityTooSmall,
@@ -110,22 +109,21 @@ async def open_upload(call: Call) -> Upload:
     """The upload that uploadId names, when whoever asks may go on with it. Raises NoSuchUpload, also when it is
     completed.
     """
-    upload = await call.backend.get_upload(call.bucket, call.key, call.query["uploadId"])
-    check_initiator(call, upload)
+    upload = await _allowed_upload(call, call.bucket)
     if upload.version_id is not None:
         raise NoSuchUpload(UploadId=upload.upload_id)
     return upload
 
 
-def check_initiator(call: Call, upload: Upload) -> None:
-    """Raise AccessDenied for an upload of somebody else's, where only the bucket's ACL lets one write.
-
-    Asked again with each bucket that is loaded anew: the reason why one may write may be another.
-
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
-    """
-    if call.basis is Basis.GRANT and upload.owner != call.identity.id:
-        raise AccessDenied
+async def _allowed_upload(call: Call, bucket: Bucket) -> Upload:
+    """The upload named by uploadId, open or completed. Raises AccessDenied; NoSuchUpload for whoever may know that."""
+    try:
+        upload = await call.backend.get_upload(bucket, call.key, call.query["uploadId"])
+    except NoSuchUpload:
+        call.check_upload(None)
+        raise
+    call.check_upload(upload)
+    return upload
 
 
 def part_algorithms(upload: Upload) -> tuple[str, ...]:
@@ -156,7 +154,7 @@ async def upload_part(call: Call) -> Response:
     seal = seal_for(call, upload.encryption, number)
 
     async def own(blob: Blob, bucket: Bucket) -> Part:
-        check_initiator(call, upload)
+        call.check_upload(upload)
         size, etag, envelope = body.size, body.etag, envelope_of(seal)
         part = Part(number, size, etag, call.now, blob, body.checksums, encryption=envelope)
         return await call.backend.put_part(bucket, upload, part)
@@ -282,7 +280,7 @@ async def complete_multipart_upload(call: Call) -> Response:
     _check_promises(call, upload, version)
 
     async def finish(bucket: Bucket) -> ObjectVersion:
-        check_initiator(call, upload)
+        call.check_upload(upload)
         owner, acl = completed_access(bucket, upload)
         described = replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
         return await call.backend.finish_upload(bucket, upload, described, parts, conditions.for_put)
@@ -295,16 +293,14 @@ async def _upload_and_parts(call: Call) -> tuple[Upload, Sequence[Part]]:
 
     The request's document is read by now, so a bucket that changed is loaded here: the call cannot be repeated.
     """
-    upload_id = call.query["uploadId"]
-    upload = await call.commit(lambda bucket: call.backend.get_upload(bucket, call.key, upload_id))
-    check_initiator(call, upload)
+    upload = await call.commit(partial(_allowed_upload, call))
     if upload.version_id is not None:
         return upload, ()
     try:
         return upload, await call.commit(lambda bucket: call.backend.list_parts(bucket, upload))
     except NoSuchUpload:
         # The same completion, sent twice, may have won between the two looks.
-        return await call.commit(lambda bucket: call.backend.get_upload(bucket, call.key, upload_id)), ()
+        return await call.commit(partial(_allowed_upload, call)), ()
 
 
 async def _completed_version(call: Call, upload: Upload) -> ObjectVersion:
@@ -332,20 +328,20 @@ def _completed(call: Call, version: ObjectVersion) -> Response:
     return document("CompleteMultipartUploadResult", tree, headers=told)
 
 
-@operation("DELETE", "object", "uploadId", needs=Needs.WRITE)
+@operation("DELETE", "object", "uploadId", needs=Needs.UPLOAD)
 async def abort_multipart_upload(call: Call) -> Response:
     """Forget the upload and its parts."""
     upload = await open_upload(call)
 
     async def abort(bucket: Bucket) -> None:
-        check_initiator(call, upload)
+        call.check_upload(upload)
         await call.backend.abort_upload(bucket, upload)
 
     await call.commit(abort)
     return Response(204)
 
 
-@operation("GET", "object", "uploadId", action="s3:ListMultipartUploadParts", needs=Needs.WRITE)
+@operation("GET", "object", "uploadId", action="s3:ListMultipartUploadParts", needs=Needs.UPLOAD)
 async def list_parts(call: Call) -> Response:
     """The parts that have arrived, by number."""
     limit = call.int_parameter("max-parts", 1000, 0, 1000)

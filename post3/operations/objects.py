@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -20,6 +21,7 @@ from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM
 from post3.model.conditions import WriteConditions
 from post3.model.encryption import as_headers, check_read
+from post3.model.identity import ANONYMOUS
 from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.ranges import ByteRange, runs
@@ -223,7 +225,7 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
     response = Response(headers=version_headers(version, shows_version=bool(call.bucket.versioning)))
     if version.tags and call.allows_version("s3:GetObjectTagging", None, version):
         response.headers["x-amz-tagging-count"] = str(len(version.tags))
-    response.headers.update(overrides(call.query))
+    response.headers.update(_overrides(call))
     start, stop = 0, version.size
     shown, shown_type = version.checksums, version.checksum_type
     if "partNumber" in call.query:
@@ -244,6 +246,18 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
         response.headers.update(checksum_headers(shown, shown_type))
     response.headers["content-length"] = str(stop - start)
     return response, start, stop
+
+
+def _overrides(call: Call) -> dict[str, str]:
+    """The headers that the query puts in place of the stored ones. Raises InvalidRequest unless somebody signed it.
+
+    Else anybody could make a link by which a stranger's bytes are shown as a page.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (Overriding response header values)
+    """
+    told = overrides(call.query)
+    if told and call.identity == ANONYMOUS:
+        raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
+    return told
 
 
 def _satisfied(wanted: ByteRange, size: int, value: str) -> tuple[int, int]:
@@ -284,7 +298,10 @@ def part_number(call: Call) -> int:
 async def read(
     call: Call, version: ObjectVersion, start: int, stop: int, bucket: Bucket | None = None
 ) -> AsyncIterator[bytes]:
-    """The version's bytes from start to before stop, in runs; of another bucket than the call's where one is given."""
+    """The version's bytes from start to before stop, in runs; of another bucket than the call's where one is given.
+
+    They are all there to the end, also when the version is deleted meanwhile.
+    """
 
     async def parts_in(bucket: Bucket) -> list[Part]:
         return await call.backend.list_parts(bucket, version, start=start, stop=stop)
@@ -297,9 +314,12 @@ async def read(
         # Who reads goes on when the bucket changes: nobody handles the request again once its answer is on its way.
         parts = await call.commit(parts_in, is_bound=True)
     check_known(call, parts)
-    for run in runs(parts, start, stop):
-        async for data in read_run(call, bucket or call.bucket, version, run):
-            yield data
+    bucket = bucket or call.bucket
+    wanted = tuple(runs(parts, start, stop))
+    async with call.backend.hold(bucket, version) if len(wanted) > 1 else nullcontext():
+        for run in wanted:
+            async for data in read_run(call, bucket, version, run):
+                yield data
 
 
 ATTRIBUTES: Final = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")

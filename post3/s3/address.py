@@ -57,13 +57,19 @@ def bucket_in_host(host: str, domains: Sequence[str]) -> str:
 
 
 def parse_path(path: str) -> Address:
-    """The address of a percent-encoded path such as `/bucket/some/key`. Raises InvalidURI for what is not UTF-8."""
+    """The address of a percent-encoded path such as `/bucket/some/key`. Raises InvalidURI for what is not UTF-8.
+
+    Also for a bucket with a slash in it, encoded: whoever signed `/bucket/key` signed `/bucket%2Fkey` too.
+    """
     if not path.startswith("/"):
         raise InvalidURI(URI=path)
     bucket, _, key = path[1:].partition("/")
     if not bucket and key:
         raise InvalidURI("The path names a key but no bucket.", URI=path)
-    return Address(_decode(bucket), _decode(key))
+    address = Address(_decode(bucket), _decode(key))
+    if "/" in address.bucket:
+        raise InvalidURI(URI=path)
+    return address
 
 
 def parse_query(query: str) -> Mapping[str, str]:

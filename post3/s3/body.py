@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 from post3._chunker import BLOCK_SIZE, Chunker
 from post3.auth.authentication import Proof
-from post3.auth.sigv4 import ChunkChain
+from post3.auth.sigv4 import UNSIGNED_PAYLOAD, ChunkChain
 from post3.errors import (
     BadDigest,
     EntityTooLarge,
@@ -83,7 +83,9 @@ class Claims:
 def parse_claims(request: Request, signed_payload: str = "") -> Claims:
     """What the headers, and the signature, say of the body. Raises the S3 error for what they may not say."""
     headers = request.headers
-    sha256 = content_sha256(headers) or signed_payload
+    sha256 = content_sha256(headers)
+    if signed_payload not in ("", UNSIGNED_PAYLOAD):
+        sha256 = signed_payload  # a link may say it in its query; a header that nobody signed does not outdo that
     form = FORMS.get(sha256)
     checksums = {} if _tells_of_object(request) else checksum_values(headers)
     trailer = trailing_checksum(headers)

@@ -1,7 +1,8 @@
 """All that a handler is given: the request, who asks, and the bucket, loaded and authorised.
 
 What an operation needs of the bucket is held before its handler runs (`authorise`), and again whenever the bucket was
-loaded anew. What it needs of an object is held by `version` and `update_version`, which no such handler can do without.
+loaded anew. What it needs of an object is held by `version` and `update_version`, which no such handler can do without;
+what it needs of an upload, by `check_upload`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from post3.auth.authentication import Proof
-from post3.auth.authorisation import Basis, Rights
+from post3.auth.authorisation import Rights
 from post3.errors import (
     AccessDenied,
     InvalidArgument,
@@ -33,6 +34,7 @@ from post3.model.names import check_key, parse_version_id
 from post3.model.object import ObjectVersion
 from post3.model.tagging import Tags
 from post3.model.tree import Tree
+from post3.model.upload import Upload
 from post3.s3.body import MAX_DOCUMENT, Body, document_body
 from post3.s3.gate import Gate
 from post3.s3.message import Request
@@ -64,10 +66,8 @@ class Call:
     """None for the operations that work on no existing bucket."""
     keys: MasterKeys = NO_KEYS
     """Those of the server, to encrypt and decrypt with."""
-    basis: Basis | None = None
-    """Why the bucket allows it, once that is decided."""
-    saw_version: bool = False
-    """Whether the right to a version was decided."""
+    has_decided: bool = False
+    """Whether the right to an object's version, or to an upload, was decided."""
     tags: Tags | None = None
     """Those of the request's document, once that is read: policies look at them."""
     _body: Body | None = field(default=None, init=False, repr=False)
@@ -142,9 +142,19 @@ class Call:
         if needs.level == "bucket":
             version_id = self.query.get("versionId")
             rights = self.rights_in(self.bucket)
-            self.basis = rights.check(self.operation.action, needs.permission, self.key, version_id)
+            rights.check(self.operation.action, needs.permission, self.key, version_id)
         if self.loaded is not None and self.headers.get(EXPECTED_OWNER, self.loaded.owner) != self.loaded.owner:
             raise AccessDenied
+
+    def check_upload(self, upload: Upload | None) -> None:
+        """Raise AccessDenied unless the operation on this upload, or on one that is not there, is allowed.
+
+        To be asked again with each bucket that is loaded anew: the reason why one may may be another.
+        """
+        self.has_decided = True
+        initiator = None if upload is None else upload.owner
+        permission = self.operation.needs.permission
+        self.rights_in(self.bucket).check_upload(self.operation.action, permission, self.key, initiator)
 
     async def version(self) -> ObjectVersion:
         """The version that the path and versionId name, even if it is a delete marker, when it may be seen.
@@ -153,7 +163,7 @@ class Call:
         """
         check_key(self.key)
         rights, permission = self.rights_in(self.bucket), self.operation.needs.permission
-        self.saw_version = True
+        self.has_decided = True
         try:
             version = await self.backend.get_version(self.bucket, self.key, self.version_id)
         except (NoSuchKey, NoSuchVersion) as error:
@@ -172,13 +182,18 @@ class Call:
         rights = self.rights_in(self.bucket)
         return rights.allows_version(action, permission, version, is_named=self.names_version)
 
+    async def check_update(self) -> None:
+        """Raise what `update_version` would of whoever asks and of the version, before anything else is looked at."""
+        version = await self.version()
+        self._allowed(self.rights_in(self.bucket), lambda same: same, version)
+
     async def update_version(self, change: Change[ObjectVersion]) -> ObjectVersion:
         """Change the record of the version that the path and versionId name, when that is allowed, as one step.
 
         Raises what `version` raises, what `change` raises, and MethodNotAllowed for a delete marker.
         """
         check_key(self.key)
-        self.saw_version = True
+        self.has_decided = True
 
         async def update(bucket: Bucket) -> ObjectVersion:
             allowed = partial(self._allowed, self.rights_in(bucket), change)

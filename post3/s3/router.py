@@ -47,6 +47,8 @@ class Needs(Enum):
     WRITE = ("bucket", "WRITE")
     READ_BUCKET_ACL = ("bucket", "READ_ACP")
     WRITE_BUCKET_ACL = ("bucket", "WRITE_ACP")
+    UPLOAD = ("upload", None)
+    """The bucket's owner, or whoever began the upload; decided where it is loaded: `Call.check_upload`."""
     READ = ("object", "READ")
     """Of the version, and so decided where it is loaded: `Call.version`."""
     OBJECT_OWNER = ("object", None)
@@ -56,7 +58,7 @@ class Needs(Enum):
 
     def __init__(self, level: str, permission: Permission | None) -> None:
         self.level = level
-        """Whose ACL it is: that of a bucket, of an object, or none."""
+        """Where it is decided: for the bucket, an upload, an object, or nowhere."""
         self.permission = permission
         """The ACL's permission that allows it; None: only who owns the bucket, or the object, may."""
 

@@ -37,7 +37,7 @@ access_keys = st.from_regex(r"[A-Z0-9][A-Z0-9/+=]{0,20}", fullmatch=True)
 secrets = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 regions = st.sampled_from(["us-east-1", "", "default", "eu-west-7", "ü"])
 values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=20).map(str.strip)
-queries = st.lists(st.tuples(texts.filter(bool), texts), max_size=4)
+queries = st.lists(st.tuples(texts.filter(bool), texts), max_size=4, unique_by=lambda pair: pair[0])
 covered = st.lists(
     st.tuples(st.sampled_from(sorted(SUBRESOURCES.intersection(HmacV1Auth.QSAOfInterest))), texts),
     max_size=3,
@@ -52,6 +52,12 @@ v2_headers = st.dictionaries(st.sampled_from(["content-type", "content-md5", "x-
 methods = st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE"])
 v4_signers = st.sampled_from([signing.v4_header, signing.v4_query])
 v2_signers = st.sampled_from([signing.v2_header, signing.v2_query])
+
+
+def has_one_value_of_each(query: str) -> bool:
+    """Whether the order of a query's parameters means nothing."""
+    pairs = {(name, value) for name, value, _ in parse_parameters(query)}
+    return len(pairs) == len({name for name, _ in pairs})
 
 
 def target_of(key: str, query: list[tuple[str, str]]) -> str:
@@ -93,10 +99,10 @@ def test_what_botocore_signs_by_version_4_verifies(
 @bounded
 @given(
     st.text("ab2FfcC3%/+.~()!*:@$,;=-_", max_size=20),
-    st.lists(st.text("ab2F%c3C=+~", min_size=1, max_size=8), max_size=4).map("&".join),
+    st.lists(st.text("ab2F%c3C=+~", min_size=1, max_size=8), max_size=4).map("&".join).filter(has_one_value_of_each),
 )
 @example("a%2Fb", "a=b+c")
-@example("a%2fb+", "a=%2b&a=&a")
+@example("a%2fb+", "b=%2b&a=&a")
 def test_paths_and_queries_verify_as_they_are_sent(path: str, query: str) -> None:
     sent = signed(signing.v4_header(), target=f"/bucket/{path}" + (f"?{query}" if query else ""))
 

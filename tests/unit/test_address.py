@@ -29,7 +29,6 @@ from post3.s3.address import Address, bucket_in_host, parse_address, parse_path,
         ("/b/%00", Address("b", "\0")),
         ("/b/%", Address("b", "%")),
         ("/b/%zz", Address("b", "%zz")),
-        ("/b%2Fk", Address("b/k")),
     ],
 )
 def test_a_path_names_a_bucket_and_a_key(path: str, address: Address) -> None:
@@ -120,3 +119,9 @@ def test_a_query_that_is_not_utf_8_is_refused() -> None:
 def test_names_without_a_value_are_known() -> None:
     assert valueless_names("acl&prefix=x&tagging=&%61bc") == {"acl", "tagging", "abc"}
     assert valueless_names("") == frozenset()
+
+
+@pytest.mark.parametrize("path", ["/bucket%2Fkey", "/bucket%2fkey/more", "/%2F"])
+def test_a_bucket_has_no_slash_however_it_is_written(path: str) -> None:
+    with pytest.raises(InvalidURI):
+        parse_path(path)

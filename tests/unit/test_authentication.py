@@ -10,7 +10,14 @@ from botocore.auth import BaseSigner
 
 from post3.auth.authentication import Proof
 from post3.auth.sent import Sent
-from post3.errors import InvalidAccessKeyId, InvalidArgument, InvalidRequest, InvalidToken, SignatureDoesNotMatch
+from post3.errors import (
+    InvalidAccessKeyId,
+    InvalidArgument,
+    InvalidRequest,
+    InvalidToken,
+    OperationNotImplemented,
+    SignatureDoesNotMatch,
+)
 from post3.model.identity import ANONYMOUS
 from tests import signing
 from tests.signing import ALICE, KEY, authenticator, now, signed, signed_form
@@ -44,6 +51,14 @@ def test_only_one_signature_is_allowed(query: str) -> None:
 def test_a_token_of_temporary_credentials_is_refused(signer: BaseSigner) -> None:
     with pytest.raises(InvalidToken):
         authenticator().authenticate(signed(signer, headers={"x-amz-security-token": "token"}), now())
+
+
+@pytest.mark.parametrize("trailer", ["", "-TRAILER"])
+def test_asymmetric_signatures_of_chunks_are_not_overlooked(trailer: str) -> None:
+    headers = {"x-amz-content-sha256": f"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD{trailer}"}
+
+    with pytest.raises(OperationNotImplemented):
+        authenticator().authenticate(replace(ANY_REQUEST, headers=headers), now())
 
 
 # Forms

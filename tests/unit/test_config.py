@@ -215,10 +215,43 @@ def test_anyone_and_users_in_the_store_contradict_each_other() -> None:
         check_reach(Settings.load({"allow_anonymous": "1"}, {}), has_credentials=True)
 
 
-def test_a_url_with_its_password_is_never_shown() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://me:secret@db/objects",
+        "postgresql://me:secret@db:port/objects",
+        "postgresql://me:secret@db:65536/objects",
+        "postgresql://me:secret@db:0/objects",
+        "postgresql://me:secret@db:+5432/objects",
+        "postgresql://me:secret@[::1]:secret/objects",
+        "postgresql://me:secret@[::1/objects",
+        "postgresql://me:secret@one,two:secret/objects",
+        "postgresql://me:secret@/objects?port=5432,secret",
+        "postgresql://me:5432/secret@db/objects",
+        "postgresql://me:5432?secret@db/objects",
+        "postgresql://me:5432#secret@db/objects",
+        "postgresql://me:a@secret@db/objects",
+    ],
+)
+def test_a_url_that_is_none_is_told_without_its_password(url: str) -> None:
     with pytest.raises(ConfigError, match=r"^DATABASE_URL is not shown here, but must be a URL such as ") as refused:
-        Settings.load({}, {"DATABASE_URL": "mysql://me:secret@db/objects"})
+        Settings.load({}, {"DATABASE_URL": url})
     assert "secret" not in str(refused.value)
+    assert "an @ in a password written %40" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://",
+        "postgresql://me@/objects?host=%2Frun%2Fpostgresql&port=5433",
+        "postgresql://me:p%40ss%2Fword@db/objects",
+        "postgresql://[::1]:5432/objects?sslmode=require",
+        "postgresql://one:5433,two,[::2]:5434/objects",
+    ],
+)
+def test_a_url_of_any_form_is_taken(url: str) -> None:
+    assert Settings.load({}, {"DATABASE_URL": url}).database_url == url
 
 
 @pytest.mark.parametrize("field", ["pg_user", "pg_archive"])

@@ -233,6 +233,7 @@ async def test_a_form_is_stored_though_the_bucket_changes_while_it_arrives(backe
 
     for body in (SMALL, LARGE):
         form = b'--b\r\ncontent-disposition: form-data; name="key"\r\n\r\nkey\r\n'
+        form += b'--b\r\ncontent-disposition: form-data; name="x-asks"\r\n\r\nalice\r\n'
         form += b'--b\r\ncontent-disposition: form-data; name="file"\r\n\r\n' + body + b"\r\n--b--\r\n"
         posted = await server.ask(
             "", "POST", "/bucket", "", form, enable, content_type="multipart/form-data; boundary=b"

@@ -127,7 +127,7 @@ async def test_a_preflight_costs_one(server: Server) -> None:
         ("GET", "/bucket/key", {"if-match": '"other"'}, 412),
         ("PUT", "/bucket/key", {"content-md5": "wrong"}, 400),
         ("GET", "/bucket/key", {"x-asks": "nobody"}, 403),
-        ("PUT", "/bucket/key", {"x-amz-tagging": "a=b"}, 501),
+        ("PUT", "/bucket/key", {"x-amz-server-side-encryption": "AES256"}, 501),
         ("POST", "/bucket/key", {"access-control-request-method": "GET"}, 405),
     ],
 )

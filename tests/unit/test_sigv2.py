@@ -190,3 +190,36 @@ def test_every_selector_of_an_operation_is_covered() -> None:
     parameters = {name for name in selectors - {COPY_SOURCE} if "=" not in name}
 
     assert parameters - SUBRESOURCES == set()
+
+
+def test_a_value_that_reads_like_another_parameter_is_not_taken_for_it() -> None:
+    """`?response-expires=a&versionId=null` is signed like `?response-expires=a%26versionId%3Dnull`."""
+    sent = signed(signing.v2_query(), target="/bucket/key?response-expires=a&versionId=null")
+    joined = sent.query.replace("&versionId=null", "%26versionId%3Dnull")
+    assert joined != sent.query
+
+    assert authenticator().authenticate(sent, now()).identity == ALICE
+    with pytest.raises(AccessDenied, match="reads like another"):
+        authenticator().authenticate(replace(sent, query=joined), now())
+
+
+def test_a_parameter_of_two_lines_is_not_taken_for_two_headers() -> None:
+    sent = signed(signing.v2_header(), "PUT", headers={"x-amz-acl": "private", "x-amz-meta-a": "1"})
+    link = signed(signing.v2_query(), "PUT", headers={"x-amz-acl": "private", "x-amz-meta-a": "1"})
+    joined = link.query.replace("&x-amz-meta-a=1", "").replace(
+        "x-amz-acl=private", "x-amz-acl=private%0Ax-amz-meta-a:1"
+    )
+    assert joined != link.query
+
+    assert authenticator().authenticate(sent, now()).identity == ALICE
+    with pytest.raises(AccessDenied, match="more than one line"):
+        authenticator().authenticate(replace(link, query=joined), now())
+
+
+def test_two_headers_are_not_taken_for_one_of_both_values() -> None:
+    sent = signed(signing.v2_query(), "PUT", headers={"x-amz-meta-a": "1,2"})
+    parted = sent.query.replace("x-amz-meta-a=1%2C2", "x-amz-meta-a=2")
+    assert parted != sent.query
+
+    with pytest.raises(SignatureDoesNotMatch):
+        authenticator().authenticate(replace(sent, query=parted, headers={"host": "h", "x-amz-meta-a": "1"}), now())

@@ -457,3 +457,12 @@ def test_a_path_is_decoded_once_and_encoded_once(path: str, canonical: str) -> N
 )
 def test_a_query_is_sorted_and_encoded_once(query: str, canonical: str) -> None:
     assert canonical_query(query) == canonical
+
+
+def test_a_parameter_has_one_value() -> None:
+    """They are signed sorted: whoever is on the way could choose which comes first."""
+    once, twice = (signed(signing.v4_header(), target=f"/bucket?prefix=a&prefix={second}") for second in ("a", "b"))
+
+    assert authenticator().authenticate(once, now()).identity == ALICE
+    with pytest.raises(InvalidArgument, match="there twice"):
+        authenticator().authenticate(twice, now())
