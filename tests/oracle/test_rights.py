@@ -22,6 +22,7 @@ from post3.operations import OPERATIONS
 from post3.operations.unsupported import UNSUPPORTED
 from post3.storage.memory import MemoryBackend
 from tests.conftest import create_bucket, create_upload, put, put_part
+from tests.encrypting import KEYS
 from tests.forms import encode_form
 from tests.gates import NamedGate
 from tests.memories import Everything, bring_back, everything
@@ -127,7 +128,7 @@ class World:
             body = encode_form(fields, b"new")
         elif who is not ANONYMOUS:
             headers["x-asks"] = who.id
-        dispatcher = Dispatcher(self.backend, NamedGate(WHO))
+        dispatcher = Dispatcher(self.backend, NamedGate(WHO), KEYS)
         request = make_request(case.method, filled(case.path), filled(case.query), headers, body)
         response = await dispatcher.handle(request)
         told = response.body if isinstance(response.body, bytes) else b"".join([run async for run in response.body])

@@ -77,6 +77,11 @@ async def until_it_serves(work: Callable[[], Awaitable[T]], within: float = 20.0
             await asyncio.sleep(0.05)
 
 
+def environment_of(pid: int | None) -> bytes:
+    """The variables that a process was started with."""
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
 def owner_of(path: Path | str) -> int:
     """The user whose it is."""
     return os.stat(path).st_uid
@@ -110,6 +115,17 @@ def test_ci_is_root() -> None:
 
 
 # Starting and stopping
+
+
+async def test_it_is_told_none_of_our_keys(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("POST3_MASTER_KEY", "POST3_SECRET_KEY", "MINIO_ROOT_PASSWORD"):
+        monkeypatch.setenv(name, "a secret of ours")
+    store = a_store(folder)
+    await store.open()
+    told = environment_of(Cluster(folder).pid())
+    await store.close()
+    assert b"LC_ALL=C" in told
+    assert b"secret" not in told
 
 
 async def test_what_was_put_is_there_when_it_opens_again(folder: Path) -> None:

@@ -60,6 +60,8 @@ PATIENCE: Final = 5.0
 LOG_SIZE: Final = 10 * 2**20
 GIVEN_UP: Final = "PostgreSQL was not waited for: post3 is stopping."
 UNPRIVILEGED: Final = ("postgres", "nobody")
+OURS: Final = ("POST3_", "MINIO_")
+"""How the variables of our keys begin."""
 SETTINGS: Final = """\
 # Written by post3 at every start. Settings of your own belong into postgresql.conf, behind the line that includes this.
 listen_addresses = ''
@@ -127,7 +129,8 @@ class Cluster:
 
     def _as_user(self) -> dict[str, Any]:
         """Arguments of subprocess that make it run as its user, with nothing of ours."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        # Least of all our keys: its user could read them there.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", *OURS))}
         environment |= {"LC_ALL": "C", "TZ": "UTC"}
         arguments: dict[str, Any] = {"env": environment, "cwd": self.folder, "stdin": subprocess.DEVNULL}
         user = self.user()
