@@ -121,7 +121,7 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
         await backend.open()
         credentials = await _prepare(backend, chosen)
         app.ctx.who_may = who_may(chosen, credentials)
-        dispatcher = Dispatcher(backend, _gate(chosen, credentials))
+        dispatcher = Dispatcher(backend, _gate(chosen, credentials), chosen.read_master_keys())
         collector = asyncio.create_task(collect_forever(backend, chosen.gc_grace))
         running.append(_Running(backend, credentials, dispatcher, collector))
         return dispatcher.handle

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from post3.auth.access import host_name, is_loopback_name
 from post3.auth.credentials import ACCESS_KEY, SECRET_KEY, Key, Rule
 from post3.errors import InvalidBucketName
 from post3.model.identity import ROOT
+from post3.model.kms import NO_KEYS, ONLY_KEY, MasterKeys, parse_master_key, parse_master_keys
 from post3.model.names import check_bucket_name
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -81,6 +82,8 @@ class Settings:
     buckets: tuple[NewBucket, ...] = ()
     sigv2_links: bool = True
     sigv2_headers: bool = False
+    master_keys: Path | None = None
+    master_key: str = field(default="", repr=False)
     access_key: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
 
@@ -88,6 +91,25 @@ class Settings:
     def root_key(self) -> Key | None:
         """What root signs with."""
         return Key(self.access_key, self.secret_key, ROOT) if self.access_key else None
+
+    def read_master_keys(self) -> MasterKeys:
+        """What objects are encrypted with, as it is set now. Raises ConfigError."""
+        if self.master_keys is None:
+            return MasterKeys(ONLY_KEY, {ONLY_KEY: parse_master_key(self.master_key)}) if self.master_key else NO_KEYS
+        if self.master_key:
+            raise ConfigError(
+                "POST3_MASTER_KEY and --master-keys (POST3_MASTER_KEYS) are both set; put the key into the file, under "
+                f"the name {ONLY_KEY}."
+            )
+        try:
+            return parse_master_keys(self.master_keys.read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            raise ConfigError(f"--master-keys names {str(self.master_keys)!r}, which is not UTF-8.") from None
+        except OSError as error:
+            why = error.strerror or "there can be no such file"
+            raise ConfigError(f"--master-keys names {str(self.master_keys)!r}, which cannot be read: {why}.") from None
+        except ValueError as error:
+            raise ConfigError(f"--master-keys names {str(self.master_keys)!r}, but {error}.") from None
 
     @property
     def has_credentials(self) -> bool:
@@ -124,6 +146,7 @@ class Settings:
                     chosen[option.field] = option.value(source, values[key])
                     break
         chosen.update(_root_keys(environment))
+        chosen[MASTER_KEY.field] = MASTER_KEY.value(MASTER_KEY.names[0], environment)
         return cls(**chosen)
 
     def check(self) -> None:
@@ -138,6 +161,7 @@ class Settings:
             )
         if self.tls_key is not None and self.tls_cert is None:
             raise ConfigError("--tls-key (POST3_TLS_KEY) needs --tls-cert (POST3_TLS_CERT) beside it.")
+        self.read_master_keys()
         if self.has_credentials or self.backend == "memory":
             check_reach(self, self.has_credentials)
 
@@ -223,8 +247,10 @@ class Variable(NamedTuple):
     """A setting that the environment alone may make, since other users can see a command's options."""
 
     field: str
-    names: tuple[str, str]
-    """The variable, and another server's that says the same. With _FILE behind it, each names a file with the value."""
+    names: tuple[str, ...]
+    """The variable, and perhaps another server's that says the same. With _FILE behind it, each names a file with the
+    value.
+    """
     rule: Rule
 
     def value(self, name: str, environment: Mapping[str, str]) -> str:
@@ -330,8 +356,17 @@ def _parse_connections(text: str) -> int:
 
 
 def _parse_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("postgres", "postgresql"):
+    """A URL that PostgreSQL's drivers understand; what is wrong with it is found before a driver could show it."""
+    url = urlsplit(text)
+    users, _, hosts = url.netloc.rpartition("@")
+    # An @ or / that stands in a password as it is would make the rest of it a part of something else.
+    if url.scheme not in ("postgres", "postgresql") or url.fragment or "@" in users + url.path:
         raise ValueError
+    query = dict(parse_qsl(url.query, strict_parsing=True)) if url.query else {}
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts.split(",")]
+    for port in filter(None, [*ports, *query.get("port", "").split(",")]):
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
+            raise ValueError
     return text
 
 
@@ -405,7 +440,7 @@ OPTIONS: Final = (
         "database_url",
         "--database-url",
         _parse_url,
-        "a URL such as postgresql://user:password@host:5432/name",
+        "a URL such as postgresql://user:password@host:5432/name, with an @ in a password written %40, and a / %2F",
         "use this PostgreSQL (15 or later) instead of one of post3's own; better said by the variable, as other users "
         "can see a command's options",
         "none: post3 runs one in the data directory",
@@ -566,6 +601,15 @@ OPTIONS: Final = (
         "FILE",
     ),
     Option(
+        "master_keys",
+        "--master-keys",
+        _parse_path,
+        "the path of a file",
+        "a JSON file of named master keys, to encrypt objects with; see docs/encryption.md for its form",
+        "none",
+        "FILE",
+    ),
+    Option(
         "buckets",
         "--buckets",
         _parse_buckets,
@@ -598,9 +642,15 @@ VARIABLES: Final = (
     Variable("access_key", ("POST3_ACCESS_KEY", "MINIO_ROOT_USER"), ACCESS_KEY),
     Variable("secret_key", ("POST3_SECRET_KEY", "MINIO_ROOT_PASSWORD"), SECRET_KEY),
 )
+MASTER_KEY: Final = Variable(
+    "master_key",
+    ("POST3_MASTER_KEY",),
+    Rule(re.compile(r"[A-Za-z0-9+/]{43}="), "32 bytes in base64, as openssl rand -base64 32 makes them"),
+)
 VARIABLES_HELP: Final = (
     "Set by the environment alone, as other users can see a command's options: POST3_ACCESS_KEY and POST3_SECRET_KEY, "
     "the root key, which may do anything; where neither is set, MINIO_ROOT_USER and MINIO_ROOT_PASSWORD. With "
     "_FILE behind its name, each names a file that holds the value. Without any key, whether root's, of a user of "
-    "--users or of one in the store (post3 user add, post3 key add), everyone on this machine may read and write."
+    "--users or of one in the store (post3 user add, post3 key add), everyone on this machine may read and write. "
+    "POST3_MASTER_KEY, likewise with or without _FILE, is the one master key that objects are encrypted with."
 )

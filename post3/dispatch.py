@@ -14,7 +14,10 @@ from post3.auth.authentication import Proof
 from post3.errors import (
     AccessControlListNotSupported,
     AccessDenied,
+    EncryptionNotConfigured,
     InternalError,
+    InvalidArgument,
+    KMSNotFoundException,
     NoSuchBucket,
     OperationNotImplemented,
     S3Error,
@@ -22,6 +25,7 @@ from post3.errors import (
 )
 from post3.model import cors
 from post3.model.bucket import Bucket
+from post3.model.kms import NO_KEYS, MasterKeys
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import refuse_unsupported_headers
 from post3.s3.body import may_be_large
@@ -38,7 +42,15 @@ logger = logging.getLogger("post3")
 PATIENCE: Final = 5.0
 """Seconds of silence that a slow operation allows itself before it sends white space, and between two of those."""
 MAX_KEPT_BUCKETS: Final = 10_000
-BY_THE_BUCKET: Final = (NoSuchBucket, AccessDenied, AccessControlListNotSupported, OperationNotImplemented)
+BY_THE_BUCKET: Final = (
+    NoSuchBucket,
+    AccessDenied,
+    AccessControlListNotSupported,
+    EncryptionNotConfigured,
+    InvalidArgument,  # a newer policy may deny what makes no sense, and that is told first
+    KMSNotFoundException,
+    OperationNotImplemented,
+)
 """Refusals that a bucket as it was some time ago may be wrong about."""
 MAX_TRIES: Final = 5
 """How often a request is handled again because its bucket changed under it."""
@@ -47,9 +59,10 @@ MAX_TRIES: Final = 5
 class Dispatcher:
     """Everything between a parsed request and its answer."""
 
-    def __init__(self, backend: Backend, gate: Gate) -> None:
+    def __init__(self, backend: Backend, gate: Gate, keys: MasterKeys = NO_KEYS) -> None:
         self._backend = backend
         self._gate = gate
+        self._keys = keys
         self._router = Router(OPERATIONS)
         self._buckets: dict[str, Bucket] = {}
         self._slow: set[asyncio.Future[Response]] = set()
@@ -94,7 +107,7 @@ class Dispatcher:
         for _ in range(MAX_TRIES):
             kept = self._kept(request, operation)
             bucket = kept or (await self._load(name) if operation.loads_bucket else None)
-            call = Call(request, operation, proof, self._backend, self._gate, bucket)
+            call = Call(request, operation, proof, self._backend, self._gate, bucket, self._keys)
             met.call, met.is_certain = call, kept is None
             try:
                 call.authorise()

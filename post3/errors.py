@@ -75,6 +75,10 @@ class ConditionalRequestConflict(S3Error, status=409):
     """The conditional request cannot succeed because of a conflicting operation against this resource."""
 
 
+class EncryptionNotConfigured(S3Error, status=501, code="NotImplemented"):
+    """This server has no master key to encrypt with; set POST3_MASTER_KEY or --master-keys (POST3_MASTER_KEYS)."""
+
+
 class EntityTooLarge(S3Error):
     """Your proposed upload exceeds the maximum allowed object size."""
 
@@ -166,6 +170,10 @@ class InvalidToken(S3Error):
 
 class InvalidURI(S3Error):
     """The specified URI couldn't be parsed."""
+
+
+class KMSNotFoundException(S3Error, code="KMS.NotFoundException"):
+    """There is no master key of that name."""
 
 
 class KeyTooLongError(S3Error):
@@ -292,6 +300,10 @@ class RequestTimeTooSkewed(S3Error, status=403):
 
 class RequestTimeout(S3Error):
     """Your socket connection to the server was not read from or written to within the timeout period."""
+
+
+class ServerSideEncryptionConfigurationNotFoundError(S3Error, status=404):
+    """The server side encryption configuration was not found"""
 
 
 class ServiceUnavailable(S3Error, status=503):

@@ -12,6 +12,7 @@ that is listed and passes. A run of all areas writes its figures into docs/confo
 from __future__ import annotations
 
 import argparse
+import base64
 import configparser
 import importlib.util
 import json
@@ -40,6 +41,7 @@ SERVED: Final = (
     "anonymous/raw",
     "auth/http",
     "auth/http (sigv2)",
+    "bucket encryption",
     "bucket policy",
     "buckets",
     "checksum",
@@ -48,6 +50,8 @@ SERVED: Final = (
     "copy",
     "cors",
     "delete-batch",
+    "encryption sse-kms",
+    "encryption sse-s3",
     "listing-v1",
     "listing-v2",
     "metadata/headers",
@@ -152,12 +156,21 @@ def users(template: str) -> str:
     )
 
 
+def master_keys() -> dict[str, object]:
+    """The file of master keys, made for this run: those that the configuration names."""
+    names = ("testkey-1", "testkey-2")
+    return {"default": names[0], "keys": {name: base64.b64encode(os.urandom(32)).decode() for name in names}}
+
+
 @contextmanager
 def server(backend: str, workers: int, folder: Path) -> Iterator[int]:
-    """A post3 with the suite's users; its port."""
+    """A post3 with the suite's users and master keys; its port."""
     file = folder / "users.json"
     file.write_text(users((HERE / "s3tests.conf.in").read_text(encoding="utf-8")), encoding="utf-8")
-    flags = ["--backend", backend, "--users", str(file), "--allow-sigv2", "--durability", "relaxed"]
+    keys = folder / "master-keys.json"
+    keys.write_text(json.dumps(master_keys()), encoding="utf-8")
+    flags = ["--backend", backend, "--users", str(file), "--master-keys", str(keys)]
+    flags += ["--allow-sigv2", "--durability", "relaxed"]
     if backend != "memory":
         flags += ["--data-dir", str(folder / "data"), "--workers", str(workers)]
     with post3_serve(*flags, cwd=folder) as running:

@@ -16,6 +16,7 @@ import pytest
 
 from post3._chunker import Chunker
 from post3.model.bucket import Bucket
+from post3.model.encryption import Encryption, Envelope
 from post3.model.grants import ALL_USERS, Grant, Grants
 from post3.model.listing import CommonPrefix, ListQuery, Page
 from post3.model.object import Blob, Block, Guard, ObjectVersion, Part, no_guard
@@ -35,6 +36,9 @@ AN_ACL: Final[Grants] = (Grant(ALL_USERS, "READ"), Grant('é "\0\udcff', "WRITE_
 ACLS: Final[Sequence[Grants | None]] = (AN_ACL, (), None)
 """Many grants, no grants, and no list: three different things."""
 SOME_TAGS: Final[Mapping[str, str]] = {"a": "", "b c": "é=+", "\U00010400": "日本"}
+
+ENCRYPTIONS: Final[Sequence[Encryption | None]] = (Encryption("AES256"), Encryption("aws:kms", "key/1"), None)
+AN_ENVELOPE: Final = Envelope("aws:kms", "key/1", bytes(range(64)), b"\0\xffnonce!")
 
 
 _uploads: Final = count(1000)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+from post3.model import encryption
+from post3.model.encryption import Encryption
 from post3.model.grants import Grants
 from post3.model.object import NEW_VERSION, NULL_VERSION
 from post3.model.tree import Tree
@@ -43,6 +45,12 @@ class Bucket:
     def version_to_put(self) -> str:
         """The version id that a put asks the store for."""
         return NEW_VERSION if self.versioning == "Enabled" else NULL_VERSION
+
+    @property
+    def default_encryption(self) -> Encryption | None:
+        """What an object gets whose request asks for none; None: it is stored as it comes."""
+        document = self.configurations.get(encryption.SUBRESOURCE)
+        return None if document is None else encryption.from_document(document)
 
     @property
     def policy(self) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
+from post3.model.encryption import Encryption, Envelope
 from post3.model.grants import Grants
 
 NULL_VERSION: Final = "null"
@@ -46,6 +47,8 @@ class Part:
     """Algorithm ("crc32") to base64."""
     start: int = 0
     """Offset in the object, once it has one."""
+    encryption: Envelope | None = None
+    """None: the bytes are stored as they came."""
 
     def is_under(self, start: int | None, stop: int | None) -> bool:
         """Whether it has any of the object's bytes from start to stop; always, when none are named."""
@@ -92,6 +95,7 @@ class ObjectVersion:
     """Sorted by key."""
     acl: Grants | None = None
     """None: the owner alone."""
+    encryption: Encryption | None = None
 
 
 Guard: TypeAlias = Callable[[ObjectVersion | None, ObjectVersion | None], None]

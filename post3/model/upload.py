@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from post3.model.encryption import Encryption
 from post3.model.grants import Grants
 
 
@@ -29,6 +30,8 @@ class Upload:
     checksum_type: str = ""
     acl: Grants | None = None
     """Of the object; None: its owner alone."""
+    encryption: Encryption | None = None
+    """Of each part, as it was asked for at the beginning."""
     version_id: str | None = None
     """Set when completed: a completed upload stays known, so that a repeated Complete answers the same."""
 

@@ -12,8 +12,9 @@ from post3.errors import (
     NoSuchTagSet,
     OwnershipControlsNotFoundError,
     S3Error,
+    ServerSideEncryptionConfigurationNotFoundError,
 )
-from post3.model import cors, ownership, public_access, tagging
+from post3.model import cors, encryption, ownership, public_access, tagging
 from post3.model.bucket import Bucket
 from post3.model.tree import Tree
 from post3.s3.body import MAX_DOCUMENT
@@ -42,6 +43,8 @@ class Configuration:
     limit: int = MAX_DOCUMENT
     """Bytes."""
     put_status: int = 200
+    check_server: Callable[[Tree, Call], object] | None = None
+    """Raises what the document wants and this server does not have."""
 
     def declare(self) -> None:
         """Put its operations into the table."""
@@ -61,7 +64,8 @@ class Configuration:
 
     async def _put(self, call: Call) -> Response:
         tree = await call.document(self.root, self.limit)
-
+        if self.check_server is not None:
+            self.check_server(tree, call)
         await call.update_bucket(lambda bucket: self._kept(bucket, self.check(tree, bucket)))
         return Response(self.put_status)
 
@@ -104,6 +108,14 @@ def _check_ownership(tree: Tree, bucket: Bucket) -> Tree:
     return ownership.to_document(asked_for)
 
 
+def _check_encryption(tree: Tree, _bucket: Bucket) -> Tree:
+    return encryption.to_document(tree)
+
+
+def _check_master_key(tree: Tree, call: Call) -> None:
+    call.keys.choose(encryption.from_document(tree))
+
+
 def _check_tagging(tree: Tree, _bucket: Bucket) -> Tree | None:
     tags = tagging.bucket_tags(tree)
     return tagging.to_document(tags) if tags else None
@@ -118,6 +130,15 @@ CONFIGURATIONS: Final = (
         _check_cors,
         right="BucketCORS",
         limit=cors.MAX_DOCUMENT,
+    ),
+    Configuration(
+        "BucketEncryption",
+        encryption.SUBRESOURCE,
+        "ServerSideEncryptionConfiguration",
+        ServerSideEncryptionConfigurationNotFoundError,
+        _check_encryption,
+        right="EncryptionConfiguration",
+        check_server=_check_master_key,
     ),
     Configuration(
         "BucketOwnershipControls",

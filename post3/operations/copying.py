@@ -12,18 +12,19 @@ from post3.auth.authorisation import Rights
 from post3.errors import AccessDenied, InvalidArgument, InvalidRange, InvalidRequest, NoSuchKey, NoSuchVersion
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM, parse_algorithm
+from post3.model.encryption import HEADER, as_headers
 from post3.model.names import check_key, parse_version_id
 from post3.model.object import NULL_VERSION, Blob, ObjectVersion, Part
 from post3.model.tagging import Tags
 from post3.model.tree import Tree
+from post3.operations.encrypting import asked_for, envelope_of, may_stay, moved, seal_for, sealed
 from post3.operations.granting import check_tags, object_access
 from post3.operations.multipart import open_upload, part_algorithms, shown_checksums
 from post3.operations.objects import (
     check_early,
     checksum_elements,
-    of_one_body,
     part_number,
-    placed,
+    put_whole,
     read,
 )
 from post3.operations.storing import give_owner, store
@@ -113,8 +114,9 @@ async def copy_object(call: Call) -> Response:
     check_key(call.key)
     conditions = write_conditions(call.headers)
     object_access(call, call.bucket)  # refused before anything is moved
+    encryption = asked_for(call, call.bucket)
     source = await source_of(call)
-    version = _described(call, source)
+    version = replace(_described(call, source), encryption=encryption)
     _check_difference(call, source, version)
     check_tags(call, call.bucket, version.tags)
     if source.version.size > MAX_COPY:
@@ -124,24 +126,26 @@ async def copy_object(call: Call) -> Response:
     await check_early(call, conditions)
 
     async def put(bucket: Bucket, body: Part) -> ObjectVersion:
-        described = placed(call, bucket, version)
-        return await call.backend.put_version(bucket, of_one_body(described, body, algorithm), conditions.for_put)
+        return await put_whole(call, bucket, version, body, algorithm, conditions)
 
     algorithm = _algorithm(call, source)
     original = source.version.body
-    if original is not None and algorithm in original.checksums:
+    if original is not None and algorithm in original.checksums and may_stay(call, original, encryption):
+        envelope = moved(call, source.version, original, encryption, 1)
         blob = await call.backend.copy_blob(source.bucket, original.blob, call.bucket, call.key)
-        copied = replace(original, number=1, blob=blob)
+        copied = replace(original, number=1, blob=blob, encryption=envelope)
         stored = await give_owner(call, blob, lambda blob, bucket: put(bucket, copied))
     else:
         digested = Redigested(read(call, source.version, 0, source.version.size, source.bucket), (algorithm,))
+        seal = seal_for(call, encryption, 1)
 
         async def own(blob: Blob, bucket: Bucket) -> ObjectVersion:
-            body = Part(1, digested.size, digested.etag, version.modified, blob, digested.checksums)
+            size, etag, envelope = digested.size, digested.etag, envelope_of(seal)
+            body = Part(1, size, etag, version.modified, blob, digested.checksums, encryption=envelope)
             return await put(bucket, body)
 
-        stored = await store(call, digested.blocks(), own)
-    headers = _source_headers(source)
+        stored = await store(call, sealed(digested.blocks(), seal), own)
+    headers = {**_source_headers(source), **as_headers(stored.encryption)}
     if call.bucket.versioning:
         headers["x-amz-version-id"] = stored.version_id
     result = {**_result(stored.modified, stored.etag, stored.checksums), "ChecksumType": stored.checksum_type}
@@ -190,6 +194,7 @@ def _check_difference(call: Call, source: Source, version: ObjectVersion) -> Non
     """Refuse to copy an object to itself when nothing about it would change. An older version may become the newest."""
     same_place = (source.version.bucket, source.version.key) == (version.bucket, version.key)
     unchanged = call.headers.get("x-amz-metadata-directive", "COPY") == "COPY" and not call.headers.keys() & {
+        HEADER,
         REDIRECT,
         "x-amz-checksum-algorithm",
         "x-amz-storage-class",
@@ -226,18 +231,29 @@ async def upload_part_copy(call: Call) -> Response:
         call.check_upload(upload)
         return await call.backend.put_part(bucket, upload, replace(described, number=number, blob=blob))
 
-    if original is not None and stop - start == original.size and set(algorithms) <= set(original.checksums):
+    if (
+        original is not None
+        and stop - start == original.size
+        and set(algorithms) <= set(original.checksums)
+        and may_stay(call, original, upload.encryption)
+    ):
+        copied = replace(original, encryption=moved(call, source.version, original, upload.encryption, number))
         blob = await call.backend.copy_blob(source.bucket, original.blob, call.bucket, call.key)
-        part = await give_owner(call, blob, lambda blob, bucket: own(blob, bucket, original))
+        part = await give_owner(call, blob, lambda blob, bucket: own(blob, bucket, copied))
     else:
+        seal = seal_for(call, upload.encryption, number)
         digested = Redigested(read(call, source.version, start, stop, source.bucket), algorithms)
 
         def described(blob: Blob) -> Part:
-            return Part(number, digested.size, digested.etag, call.now, blob, digested.checksums)
+            size, etag, envelope = digested.size, digested.etag, envelope_of(seal)
+            return Part(number, size, etag, call.now, blob, digested.checksums, encryption=envelope)
 
-        part = await store(call, digested.blocks(), lambda blob, bucket: own(blob, bucket, described(blob)))
+        part = await store(
+            call, sealed(digested.blocks(), seal), lambda blob, bucket: own(blob, bucket, described(blob))
+        )
     shown = shown_checksums(upload, part)
-    return document("CopyPartResult", _result(part.modified, part.etag, shown), headers=_source_headers(source))
+    headers = {**_source_headers(source), **as_headers(upload.encryption)}
+    return document("CopyPartResult", _result(part.modified, part.etag, shown), headers=headers)
 
 
 def _copied_range(call: Call, version: ObjectVersion) -> tuple[int, int]:

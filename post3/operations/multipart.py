@@ -31,10 +31,12 @@ from post3.model.checksums import (
     full_object,
     parse_algorithm,
 )
+from post3.model.encryption import HEADER, KEY_ID_HEADER, as_headers
 from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.tree import Tree, each, text
 from post3.model.upload import Upload, upload_id_at
+from post3.operations.encrypting import asked_for, envelope_of, seal_for, sealed
 from post3.operations.granting import check_tags, completed_access, object_access, parties
 from post3.operations.objects import (
     checksum_elements,
@@ -93,12 +95,12 @@ async def create_multipart_upload(call: Call) -> Response:
 
     async def create(bucket: Bucket) -> Upload:
         check_tags(call, bucket, upload.tags)
-        return await call.backend.create_upload(bucket, replace(upload, acl=object_access(call, bucket)[1]))
+        acl = object_access(call, bucket)[1]
+        return await call.backend.create_upload(bucket, replace(upload, acl=acl, encryption=asked_for(call, bucket)))
 
-    await call.commit(create)
-    told = {}
+    told = as_headers((await call.commit(create)).encryption)
     if algorithm:
-        told = {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": upload.checksum_type}
+        told |= {"x-amz-checksum-algorithm": algorithm.upper(), "x-amz-checksum-type": upload.checksum_type}
     tree = {"Bucket": upload.bucket, "Key": upload.key, "UploadId": upload.upload_id}
     return document("InitiateMultipartUploadResult", tree, headers=told)
 
@@ -149,14 +151,17 @@ async def upload_part(call: Call) -> Response:
             f"Checksum Type mismatch occurred, expected checksum Type: {upload.checksum_algorithm}, "
             f"actual checksum Type: {body.sent}"
         )
+    seal = seal_for(call, upload.encryption, number)
 
     async def own(blob: Blob, bucket: Bucket) -> Part:
         call.check_upload(upload)
-        part = Part(number, body.size, body.etag, call.now, blob, body.checksums)
+        size, etag, envelope = body.size, body.etag, envelope_of(seal)
+        part = Part(number, size, etag, call.now, blob, body.checksums, encryption=envelope)
         return await call.backend.put_part(bucket, upload, part)
 
-    part = await store(call, body.blocks(), own)
-    return Response(headers={"etag": quoted(part.etag), **checksum_headers(shown_checksums(upload, part), "")})
+    part = await store(call, sealed(body.blocks(), seal), own)
+    checksums = checksum_headers(shown_checksums(upload, part), "")
+    return Response(headers={"etag": quoted(part.etag), **checksums, **as_headers(upload.encryption)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +274,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         checksum_type=checksum_type,
         headers=upload.headers,
         metadata=upload.metadata,
+        encryption=upload.encryption,
         tags=upload.tags,
     )
     _check_promises(call, upload, version)
@@ -310,7 +316,7 @@ async def _completed_version(call: Call, upload: Upload) -> ObjectVersion:
 
 def _completed(call: Call, version: ObjectVersion) -> Response:
     headers = put_headers(call.bucket, version)
-    told = {"x-amz-version-id": headers["x-amz-version-id"]} if "x-amz-version-id" in headers else {}
+    told = {name: headers[name] for name in ("x-amz-version-id", HEADER, KEY_ID_HEADER) if name in headers}
     tree: Tree = {
         "Location": f"{call.request.base_url}{call.request.path}",
         "Bucket": version.bucket,

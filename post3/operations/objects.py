@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -19,11 +20,22 @@ from post3.errors import (
 from post3.model.bucket import Bucket
 from post3.model.checksums import DEFAULT_ALGORITHM
 from post3.model.conditions import WriteConditions
+from post3.model.encryption import as_headers, check_read
 from post3.model.identity import ANONYMOUS
 from post3.model.names import check_key, parse_part_number
 from post3.model.object import Blob, ObjectVersion, Part
 from post3.model.ranges import ByteRange, runs
 from post3.model.tree import Tree
+from post3.operations.encrypting import (
+    as_wanted,
+    asked_for,
+    begun,
+    check_known,
+    envelope_of,
+    read_run,
+    seal_for,
+    sealed,
+)
 from post3.operations.granting import check_tags, object_access
 from post3.operations.storing import store
 from post3.s3.call import Call
@@ -64,6 +76,7 @@ async def put(call: Call) -> ObjectVersion:
     headers = call.headers
     conditions = write_conditions(headers)
     object_access(call, call.bucket)  # refused before the body is sent
+    encryption = asked_for(call, call.bucket)
     version = ObjectVersion(
         bucket=call.bucket.name,
         key=call.key,
@@ -73,19 +86,28 @@ async def put(call: Call) -> ObjectVersion:
         storage_class=storage_class(headers),
         headers=stored_headers(headers),
         metadata=user_metadata(headers),
+        encryption=encryption,
         tags=requested_tags(headers),
     )
     check_tags(call, call.bucket, version.tags)
     await check_early(call, conditions)
     body = call.body(DEFAULT_ALGORITHM)
+    seal = seal_for(call, encryption, 1)
 
     async def own(blob: Blob, bucket: Bucket) -> ObjectVersion:
-        described = placed(call, bucket, version)
-        whole = Part(1, body.size, body.etag, version.modified, blob, body.checksums)
-        made = of_one_body(described, whole, body.sent or DEFAULT_ALGORITHM)
-        return await call.backend.put_version(bucket, made, conditions.for_put)
+        modified, envelope = version.modified, envelope_of(seal)
+        whole = Part(1, body.size, body.etag, modified, blob, body.checksums, encryption=envelope)
+        return await put_whole(call, bucket, version, whole, body.sent or DEFAULT_ALGORITHM, conditions)
 
-    return await store(call, body.blocks(), own)
+    return await store(call, sealed(body.blocks(), seal), own)
+
+
+async def put_whole(
+    call: Call, bucket: Bucket, version: ObjectVersion, body: Part, algorithm: str, conditions: WriteConditions
+) -> ObjectVersion:
+    """Make the version of this one stored part the current one, as the bucket takes it now."""
+    described, body = await as_wanted(call, bucket, placed(call, bucket, version), body)
+    return await call.backend.put_version(bucket, of_one_body(described, body, algorithm), conditions.for_put)
 
 
 def placed(call: Call, bucket: Bucket, version: ObjectVersion) -> ObjectVersion:
@@ -122,7 +144,8 @@ async def check_early(call: Call, conditions: WriteConditions) -> None:
 
 def put_headers(bucket: Bucket, stored: ObjectVersion) -> dict[str, str]:
     """What the answer to a put tells of the version that it made."""
-    told = {"etag": quoted(stored.etag), **checksum_headers(stored.checksums, stored.checksum_type)}
+    checksums = checksum_headers(stored.checksums, stored.checksum_type)
+    told = {"etag": quoted(stored.etag), **checksums, **as_headers(stored.encryption)}
     if bucket.versioning == "Enabled":
         told["x-amz-version-id"] = stored.version_id
     return told
@@ -135,7 +158,10 @@ async def get_object(call: Call) -> Response:
     response, start, stop = await _described(call, version)
     if start < stop:
         stream = read(call, version, start, stop)
-        response.body = b"".join([run async for run in stream]) if stop - start <= SMALL else stream
+        if stop - start <= SMALL:
+            response.body = b"".join([run async for run in stream])
+        else:
+            response.body = stream if version.encryption is None else await begun(stream)
     return response
 
 
@@ -193,6 +219,7 @@ _RENEWED: Final = ("cache-control", "expires", "last-modified", "x-amz-version-i
 async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int, int]:
     """The answer without its body, and which bytes are its body."""
     headers = call.headers
+    check_read(headers)
     check_conditions(call, version)
     wanted = parse_range(headers.get("range")) if heeds_range(headers, version.etag, version.modified) else None
     response = Response(headers=version_headers(version, shows_version=bool(call.bucket.versioning)))
@@ -271,7 +298,10 @@ def part_number(call: Call) -> int:
 async def read(
     call: Call, version: ObjectVersion, start: int, stop: int, bucket: Bucket | None = None
 ) -> AsyncIterator[bytes]:
-    """The version's bytes from start to before stop, in runs; of another bucket than the call's where one is given."""
+    """The version's bytes from start to before stop, in runs; of another bucket than the call's where one is given.
+
+    They are all there to the end, also when the version is deleted meanwhile.
+    """
 
     async def parts_in(bucket: Bucket) -> list[Part]:
         return await call.backend.list_parts(bucket, version, start=start, stop=stop)
@@ -283,9 +313,13 @@ async def read(
     else:
         # Who reads goes on when the bucket changes: nobody handles the request again once its answer is on its way.
         parts = await call.commit(parts_in, is_bound=True)
-    for run in runs(parts, start, stop):
-        async for data in call.backend.read_blob(bucket or call.bucket, run.part.blob, run.start, run.stop):
-            yield data
+    check_known(call, parts)
+    bucket = bucket or call.bucket
+    wanted = tuple(runs(parts, start, stop))
+    async with call.backend.hold(bucket, version) if len(wanted) > 1 else nullcontext():
+        for run in wanted:
+            async for data in read_run(call, bucket, version, run):
+                yield data
 
 
 ATTRIBUTES: Final = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
-from post3.errors import OperationNotImplemented
+from post3.errors import InvalidArgument, OperationNotImplemented
+from post3.model.encryption import HEADER
 from post3.s3.address import Level
 from post3.s3.call import Call
 from post3.s3.router import Needs, Operation, add
 
 UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("DELETE", "bucket", "analytics"): ("DeleteBucketAnalyticsConfiguration",),
-    ("DELETE", "bucket", "encryption"): ("DeleteBucketEncryption",),
     ("DELETE", "bucket", "intelligent-tiering"): ("DeleteBucketIntelligentTieringConfiguration",),
     ("DELETE", "bucket", "inventory"): ("DeleteBucketInventoryConfiguration",),
     ("DELETE", "bucket", "lifecycle"): ("DeleteBucketLifecycle",),
@@ -25,7 +25,6 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("GET", "bucket", "abac"): ("GetBucketAbac",),
     ("GET", "bucket", "accelerate"): ("GetBucketAccelerateConfiguration",),
     ("GET", "bucket", "analytics"): ("GetBucketAnalyticsConfiguration", "ListBucketAnalyticsConfigurations"),
-    ("GET", "bucket", "encryption"): ("GetBucketEncryption",),
     ("GET", "bucket", "intelligent-tiering"): (
         "GetBucketIntelligentTieringConfiguration",
         "ListBucketIntelligentTieringConfigurations",
@@ -53,7 +52,6 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
     ("PUT", "bucket", "abac"): ("PutBucketAbac",),
     ("PUT", "bucket", "accelerate"): ("PutBucketAccelerateConfiguration",),
     ("PUT", "bucket", "analytics"): ("PutBucketAnalyticsConfiguration",),
-    ("PUT", "bucket", "encryption"): ("PutBucketEncryption",),
     ("PUT", "bucket", "intelligent-tiering"): ("PutBucketIntelligentTieringConfiguration",),
     ("PUT", "bucket", "inventory"): ("PutBucketInventoryConfiguration",),
     ("PUT", "bucket", "lifecycle"): ("PutBucketLifecycleConfiguration", "PutBucketLifecycle"),
@@ -76,7 +74,8 @@ UNSUPPORTED: Final[dict[tuple[str, Level, str], tuple[str, ...]]] = {
 """The operations by what tells them; where two names stand, their requests differ by a parameter at most."""
 
 _HEADER_PREFIXES: Final = (
-    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-context",
+    "x-amz-server-side-encryption-customer-",
     "x-amz-copy-source-server-side-encryption",
     "x-amz-object-lock-",
     "x-amz-tagging",
@@ -97,7 +96,14 @@ _HEEDED: Final[Mapping[str, frozenset[str]]] = {
 
 
 def refuse_unsupported_headers(headers: Mapping[str, str], operation: Operation) -> None:
-    """Raise NotImplemented for a header that asks for what is not there: better refused than promised and ignored."""
+    """Raise NotImplemented for a header that asks for what is not there: better refused than promised and ignored.
+
+    Raises InvalidArgument for two that contradict each other.
+    """
+    if HEADER in headers and f"{HEADER}-customer-algorithm" in headers:
+        raise InvalidArgument(
+            f"{HEADER} asks for the server's keys, {HEADER}-customer-algorithm for one of yours.", ArgumentName=HEADER
+        )
     for name, value in headers.items():
         if not name.startswith("x-amz-") or operation.name in _HEEDED.get(name, ()):
             continue

@@ -29,6 +29,7 @@ from post3.errors import (
 from post3.model.bucket import Bucket
 from post3.model.grants import Directory, Permission
 from post3.model.identity import ANONYMOUS, Identity
+from post3.model.kms import NO_KEYS, MasterKeys
 from post3.model.names import check_key, parse_version_id
 from post3.model.object import ObjectVersion
 from post3.model.tagging import Tags
@@ -63,6 +64,8 @@ class Call:
     gate: Gate
     loaded: Bucket | None
     """None for the operations that work on no existing bucket."""
+    keys: MasterKeys = NO_KEYS
+    """Those of the server, to encrypt and decrypt with."""
     has_decided: bool = False
     """Whether the right to an object's version, or to an upload, was decided."""
     tags: Tags | None = None

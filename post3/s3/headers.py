@@ -24,6 +24,7 @@ from post3.errors import (
 )
 from post3.model.checksums import DIGEST_SIZES
 from post3.model.conditions import ReadConditions, WriteConditions
+from post3.model.encryption import as_headers
 from post3.model.object import ObjectVersion
 from post3.model.ranges import ByteRange
 from post3.model.tagging import HEADER as TAGGING
@@ -347,6 +348,7 @@ def version_headers(version: ObjectVersion, shows_version: bool) -> dict[str, st
         "accept-ranges": "bytes",
         "etag": quoted(version.etag),
         "last-modified": http_date(version.modified),
+        **as_headers(version.encryption),
     }
     if version.storage_class != "STANDARD":
         told["x-amz-storage-class"] = version.storage_class

@@ -20,12 +20,14 @@ from typing import Final
 
 from post3.auth import sigv2, sigv4
 from post3.errors import InvalidArgument
+from post3.model.checksums import DIGEST_SIZES
+from post3.s3.headers import CHECKSUM_PREFIX
 from post3.s3.message import Request
 
 PREFIX: Final = "x-amz-"
 _NOT_OF_VERSION_4: Final = (
     "x-amz-algorithm",
-    "x-amz-checksum-",
+    *(CHECKSUM_PREFIX + algorithm for algorithm in DIGEST_SIZES),
     "x-amz-content-sha256",
     "x-amz-credential",
     "x-amz-date",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from post3.model.encryption import Encryption, Envelope
 from post3.model.grants import Grant, Grants
 
 Document = dict[str, Any]
@@ -48,6 +50,43 @@ def load_acl(document: Document) -> Grants | None:
     """The ACL of the record whose document this is."""
     acl = document.get("acl")
     return None if acl is None else tuple(Grant(*pair) for pair in acl)
+
+
+def encryption_member(encryption: Encryption | None) -> Document:
+    """A record's encryption as a member of its document; no member where there is none."""
+    if encryption is None:
+        return {}
+    return {"encryption": {"kind": encryption.kind, "key_id": encryption.key_id}}
+
+
+def load_encryption(document: Document) -> Encryption | None:
+    """The encryption of the record whose document this is."""
+    found = document.get("encryption")
+    return None if found is None else Encryption(found["kind"], found["key_id"])
+
+
+def envelope_member(envelope: Envelope | None) -> Document:
+    """A part's envelope as a member of its document, bytes as base64; no member where there is none."""
+    if envelope is None:
+        return {}
+    return {
+        "encryption": {
+            "algorithm": envelope.algorithm,
+            "kind": envelope.kind,
+            "key_id": envelope.key_id,
+            "wrapped_key": base64.b64encode(envelope.wrapped_key).decode("ascii"),
+            "nonce": base64.b64encode(envelope.nonce).decode("ascii"),
+        }
+    }
+
+
+def load_envelope(document: Document) -> Envelope | None:
+    """The envelope of the part whose document this is."""
+    found = document.get("encryption")
+    if found is None:
+        return None
+    wrapped_key, nonce = base64.b64decode(found["wrapped_key"]), base64.b64decode(found["nonce"])
+    return Envelope(found["kind"], found["key_id"], wrapped_key, nonce, found["algorithm"])
 
 
 def tags_member(tags: Mapping[str, str]) -> Document:

@@ -7,7 +7,9 @@ one step of the event loop: that is all there is to its atomicity. Nothing outli
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -114,6 +116,8 @@ class MemoryBackend(Backend):
         self._blobs: dict[str, tuple[Block, ...]] = {}
         self._parts: dict[str, dict[int, Part]] = {}
         """By the content of an upload, which becomes that of its object: completing moves nothing."""
+        self._holds: Counter[str] = Counter()
+        """Blobs, and contents with parts, that somebody goes on reading, and how many do."""
         self._ledger: dict[str, datetime] = {}
         """Blobs, and contents with parts, that nothing owns; and since when."""
         self._records: dict[tuple[str, str], Record] = {}
@@ -191,6 +195,15 @@ class MemoryBackend(Backend):
             if max(start, begin) < min(stop, end):
                 yield _verified(blob, block, max(start - begin, 0), min(stop - begin, len(block.data)))
 
+    @asynccontextmanager
+    async def hold(self, bucket: Bucket, version: ObjectVersion) -> AsyncIterator[None]:
+        name = _bytes_of(version)
+        self._holds[name] += 1
+        try:
+            yield
+        finally:
+            self._holds -= Counter([name])
+
     async def copy_blob(self, bucket: Bucket, blob: Blob, target: Bucket, key: str) -> Blob:
         del key
         self._held(bucket)
@@ -204,7 +217,7 @@ class MemoryBackend(Backend):
 
     async def collect_garbage(self, older_than: timedelta) -> Collected:
         now = self._clock()
-        due = [name for name, since in self._ledger.items() if now - since >= older_than]
+        due = [name for name, since in self._ledger.items() if now - since >= older_than and name not in self._holds]
         freed = [size for name in due for size in self._free(name)]
         return Collected(blobs=len(freed), size=sum(freed), uploads=self._forget_completed(now))
 

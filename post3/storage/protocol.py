@@ -20,6 +20,7 @@ What holds for every method:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol, TypeAlias, TypeVar
@@ -91,6 +92,13 @@ class Blobs(Protocol):
 
         Every 64 KiB piece is compared with its CRC64NVME before any byte of it is given. Raises InternalError for bytes
         that are gone or differ. An iterator that is closed early gives back all that it holds.
+        """
+
+    def hold(self, bucket: Bucket, version: ObjectVersion) -> AbstractAsyncContextManager[None]:
+        """Keep all bytes of a version from the collector meanwhile, whoever deletes it or its bucket.
+
+        A reader of one blob needs no hold; a reader of several does, as it holds none of them in between. Raises
+        InternalError for bytes that are gone, SlowDown when the store cannot be asked.
         """
 
     async def copy_blob(self, bucket: Bucket, blob: Blob, target: Bucket, key: str) -> Blob:

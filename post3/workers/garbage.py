@@ -9,6 +9,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Final
 
+from post3.errors import S3Error
 from post3.storage.protocol import Backend
 from post3.workers.lease import RENEWAL_SECONDS, Lease
 
@@ -41,6 +42,9 @@ async def collect_forever(
                     due = clock() + pause
                     freed = await backend.collect_garbage(grace)
                     logger.debug("collected %d blobs of %d bytes", freed.blobs, freed.size)
+            except S3Error as error:
+                # The store is away, or busy, and has told why.
+                logger.warning("garbage could not be collected (%s); it is tried again in %d seconds", error, pause)
             except Exception:
                 logger.exception("garbage could not be collected; it is tried again in %d seconds", pause)
     finally:

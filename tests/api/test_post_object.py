@@ -350,8 +350,12 @@ def test_what_the_fields_say_of_the_bytes_is_held(closed: Server, main: S3Client
 
 
 def test_fields_for_what_is_not_there_are_refused(closed: Server, main: S3Client, bucket_of_main: str) -> None:
-    for field in ({"x-amz-server-side-encryption": "AES256"}, {"x-amz-object-lock-mode": "GOVERNANCE"}):
-        fields = signed_fields(bucket_of_main, field)
+    for name, value in (
+        ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+        ("x-amz-object-lock-mode", "COMPLIANCE"),
+        ("x-amz-object-lock-legal-hold", "ON"),
+    ):
+        fields = signed_fields(bucket_of_main, {name: value})
         assert_refused(post(closed, bucket_of_main, fields), 501, "NotImplemented")
     assert keys(main, bucket_of_main) == []
 

@@ -100,10 +100,7 @@ def test_a_method_that_does_not_fit_is_refused(
 
 
 PROMISES = [
-    {"x-amz-server-side-encryption": "AES256"},
-    {"x-amz-server-side-encryption": "aws:kms"},
-    {"x-amz-server-side-encryption-aws-kms-key-id": "key"},
-    {"x-amz-server-side-encryption-bucket-key-enabled": "true"},
+    {"x-amz-server-side-encryption-context": "e30="},
     {"x-amz-server-side-encryption-customer-algorithm": "AES256"},
     {"x-amz-object-lock-mode": "COMPLIANCE"},
     {"x-amz-object-lock-retain-until-date": "2030-01-01T00:00:00Z"},

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
 import pytest
 
@@ -15,6 +17,8 @@ from post3._chunker import PIECE_SIZE
 from post3.errors import BadDigest, InternalError, NoSuchBucket, NoSuchKey, ServiceUnavailable
 from post3.model.bucket import Bucket
 from post3.model.object import Blob, Block, ObjectVersion, Part
+from post3.operations.objects import read as read_object
+from post3.s3.call import Call
 from post3.storage.protocol import Backend, Collected
 from tests.conftest import (
     AT_ONCE,
@@ -412,6 +416,71 @@ async def test_a_reader_of_replaced_bytes_still_ends_whole(backend: Backend, buc
             given += run
     assert given == data
     assert await get(backend, bucket, "key") == b"new"
+
+
+async def object_in_parts(backend: Backend, bucket: Bucket) -> tuple[ObjectVersion, bytes]:
+    """One of large parts, of a part that a store reads at once, and of a small one in between."""
+    datas = [some_bytes(size, seed) for seed, size in enumerate((3 * MIB, 10, MIB + 5, 4 * MIB, 2 * MIB))]
+    return await put_in_parts(backend, bucket, "key", *datas), b"".join(datas)
+
+
+def whole(backend: Backend, bucket: Bucket, version: ObjectVersion, start: int = 0) -> aclosing[Any]:
+    """A reader of the object, as a GET reads it."""
+    call = cast(Call, SimpleNamespace(backend=backend))
+    return aclosing(cast(Any, read_object(call, version, start, version.size, bucket)))
+
+
+@pytest.mark.parametrize("start", [0, 3 * MIB - 1, 3 * MIB + 1, 3 * MIB + 11])
+async def test_a_slow_reader_of_an_object_in_parts_ends_whole_though_it_is_deleted(
+    backend: Backend, bucket: Bucket, start: int
+) -> None:
+    version, data = await object_in_parts(backend, bucket)
+    given = b""
+    async with whole(backend, bucket, version, start) as runs:
+        async for run in runs:
+            await backend.delete_version(bucket, "key", "null")
+            assert (await collect_all(backend)).size == 0
+            given += run
+    assert given == data[start:]
+    assert await collect_all(backend) == Collected(blobs=4, size=len(data) - 10)
+
+
+async def test_a_slow_reader_ends_whole_though_its_bucket_is_deleted(backend: Backend, bucket: Bucket) -> None:
+    version, data = await object_in_parts(backend, bucket)
+    async with whole(backend, bucket, version) as runs:
+        given: bytes = await anext(runs)
+        await backend.delete_version(bucket, "key", "null")
+        await backend.delete_bucket(bucket)
+        again = await create_bucket(backend, bucket.name)
+        async for run in runs:
+            assert (await collect_all(backend)).size == 0
+            given += run
+    assert given == data
+    assert await keys(backend, again) == []
+    assert (await collect_all(backend)).size == len(data) - 10
+
+
+async def test_a_reader_of_parts_that_leaves_early_holds_nothing_back(backend: Backend, bucket: Bucket) -> None:
+    version, data = await object_in_parts(backend, bucket)
+    for _ in range(5):
+        async with whole(backend, bucket, version) as runs:
+            await anext(runs)
+    await backend.delete_version(bucket, "key", "null")
+    assert (await collect_all(backend)).size == len(data) - 10
+
+
+async def test_what_is_held_is_kept_until_nobody_holds_it(backend: Backend, bucket: Bucket) -> None:
+    in_parts, data = await object_in_parts(backend, bucket)
+    one = await put(backend, bucket, "one", some_bytes(LARGE))
+    small = await put(backend, bucket, "small", b"small")
+    async with backend.hold(bucket, in_parts), backend.hold(bucket, one), backend.hold(bucket, small):
+        async with backend.hold(bucket, in_parts), backend.hold(bucket, one):
+            for key in ("key", "one", "small"):
+                await backend.delete_version(bucket, key, "null")
+            assert await collect_all(backend) == Collected()
+        assert await collect_all(backend) == Collected()
+        assert await content_of(backend, bucket, one) == some_bytes(LARGE)
+    assert (await collect_all(backend)).size == len(data) - 10 + LARGE
 
 
 async def test_a_reader_goes_on_when_its_bucket_changes(backend: Backend, bucket: Bucket) -> None:

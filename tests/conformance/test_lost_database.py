@@ -14,7 +14,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import asyncpg
 import pytest
@@ -23,9 +24,11 @@ from post3.errors import NoSuchKey, ServiceUnavailable, SlowDown
 from post3.model.bucket import Bucket
 from post3.model.object import Block
 from post3.model.record import Record
-from post3.storage.postgres import connections
+from post3.storage.postgres import blobs, connections, garbage
 from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.cluster import Cluster
+from post3.storage.postgres.connections import Session
+from post3.storage.postgres.database import RemoteDatabase
 from post3.storage.postgres.embedded import EmbeddedDatabase
 from post3.storage.protocol import Collected
 from tests.conftest import (
@@ -47,7 +50,7 @@ from tests.conftest import (
     some_bytes,
     write,
 )
-from tests.databases import database_url, passable_folder, postgres_backend
+from tests.databases import database_url, fresh_schema, passable_folder, postgres_backend
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 LARGE: Final = some_bytes(5 * MIB + 7)
@@ -87,6 +90,15 @@ async def other() -> AsyncIterator[Connection]:
 async def cut_connections(other: Connection) -> None:
     """End all connections of post3 from the database's side, as a restart does."""
     await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'post3'")
+
+
+async def cut_holds(store: PostgresBackend, other: Connection) -> None:
+    """End the connection that holds, and wait until the database knows."""
+    session = store.store.holds._session
+    assert session is not None
+    pid = session.connection.get_server_pid()
+    await other.execute("SELECT pg_terminate_backend($1, 10000)", pid)
+    assert not await other.fetchval("SELECT count(*) FROM pg_locks WHERE pid = $1", pid)
 
 
 async def until_it_serves(work: Callable[[], Awaitable[object]], within: float = 20.0) -> None:
@@ -183,6 +195,123 @@ async def until_one_waits_for_a_lock() -> None:
     else:
         raise AssertionError("nobody waits")
     await watcher.close()
+
+
+async def test_an_upload_whose_bytes_were_collected_ends_at_once_and_leaves_nothing(
+    store: PostgresBackend, bucket: Bucket, other: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hold was lost with the connection, and another server's collector came before it was taken again."""
+    schema = store.store.schema
+    blocks = blocks_of(some_bytes(20 * MIB))
+    given = 0
+
+    async def until_collected() -> AsyncIterator[Block]:
+        nonlocal given
+        for given, block in enumerate(blocks, 1):
+            if given == 6:
+                monkeypatch.setattr(store.store.holds, "_connect", asyncio.Event().wait)
+                await cut_holds(store, other)
+                collector = PostgresBackend(RemoteDatabase(database_url()), schema=schema, durable=False)
+                await collector.open()
+                assert (await collector.collect_garbage(AT_ONCE)).blobs == 1
+                await collector.close()
+            yield block
+
+    with pytest.raises(ServiceUnavailable, match="send them again"):
+        await store.write_blob(bucket, "key", until_collected())
+    assert given <= 8
+    assert await other.fetchval(f"SELECT count(*) FROM {schema}.blocks") == 0
+    assert await other.fetchval(f"SELECT count(*) FROM {schema}.garbage") == 0
+
+
+async def test_a_copy_whose_bytes_were_collected_leaves_nothing(
+    store: PostgresBackend, bucket: Bucket, other: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blobs, "COPIED_AT_ONCE", 1)
+    source = await put(store, bucket, "key", LARGE)
+    assert source.body is not None
+    transact = store.store.connections.transact
+
+    async def collected_before(work: Callable[[Session], Awaitable[Any]], *, begin: str = "begin") -> Any:
+        if await other.fetchval(f"SELECT count(*) FROM {store.store.schema}.blocks") == 8:
+            await other.execute(f"DELETE FROM {store.store.schema}.garbage")
+        return await transact(work, begin=begin)
+
+    monkeypatch.setattr(store.store.connections, "transact", collected_before)
+    with pytest.raises(ServiceUnavailable, match="send them again"):
+        await store.copy_blob(bucket, source.body.blob, bucket, "copy")
+    assert await other.fetchval(f"SELECT count(*) FROM {store.store.schema}.blocks") == len(blocks_of(LARGE))
+    assert await get(store, bucket, "key") == LARGE
+
+
+async def test_a_collector_frees_what_was_written_while_it_was_at_it(
+    store: PostgresBackend, bucket: Bucket, other: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a writer whose hold was lost, between two of the collector's transactions."""
+    monkeypatch.setattr(garbage, "BLOCKS_AT_ONCE", 2)
+    schema = store.store.schema
+    await write(store, bucket, LARGE)
+    transact = store.store.connections.transact
+    written = False
+
+    async def written_after(work: Callable[[Session], Awaitable[Any]], *, begin: str = "begin") -> Any:
+        nonlocal written
+        done = await transact(work, begin=begin)
+        if not written:
+            await other.execute(
+                f"INSERT INTO {schema}.blocks SELECT blob_id, 6, crcs, data FROM {schema}.blocks LIMIT 1"
+            )
+            written = True
+        return done
+
+    monkeypatch.setattr(store.store.connections, "transact", written_after)
+    await store.collect_garbage(AT_ONCE)
+    assert written
+    assert await other.fetchval(f"SELECT count(*) FROM {schema}.blocks") == 0
+
+
+async def test_a_read_that_waits_in_vain_for_its_answer_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, other: Connection
+) -> None:
+    monkeypatch.setattr(connections, "STATEMENT_TIMEOUT", 2.0)
+    async with opened() as store:
+        bucket = await create_bucket(store, "bucket")
+        async with other.transaction():
+            await other.execute(f"LOCK TABLE {store.store.schema}.versions")
+            began = monotonic()
+            with pytest.raises(SlowDown):
+                await store.get_version(bucket, "key")
+            assert 1.9 < monotonic() - began < 3.9
+        await put(store, bucket, "key", SMALL)
+        assert await get(store, bucket, "key") == SMALL
+
+
+# Several hosts
+
+
+@pytest.mark.parametrize("form", ["authority", "query"])
+async def test_of_several_hosts_the_one_that_lives_is_used_and_found_again(form: str, other: Connection) -> None:
+    database = RemoteDatabase(several_hosts(form))
+    assert (await database.start())["target_session_attrs"] == "read-write"
+    store = PostgresBackend(database, schema=fresh_schema(), connections=2, durable=False)
+    await store.open()
+    bucket = await create_bucket(store, "bucket")
+    await put(store, bucket, "key", LARGE)
+    await cut_connections(other)
+    assert await get(store, bucket, "key") == LARGE
+    await put(store, bucket, "key", SMALL)
+    await store.close()
+
+
+def several_hosts(form: str) -> str:
+    """The test database behind a host where nobody listens."""
+    url = urlsplit(database_url())
+    user, _, host = url.netloc.rpartition("@")
+    folder = dict(parse_qsl(url.query)).get("host", "")
+    if form == "authority":
+        return f"postgresql://{user}@127.0.0.1:1,{host or quote(folder, safe='')}{url.path}"
+    name, _, port = host.partition(":")
+    return f"postgresql://{user}@{url.path}?host=127.0.0.1,{quote(folder or name)}&port=1,{port or 5432}"
 
 
 # A database that cannot write

@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 
 from post3.errors import PreconditionFailed, S3Error
 from post3.model.bucket import Bucket
+from post3.model.encryption import Encryption
 from post3.model.grants import Grants
 from post3.model.listing import CommonPrefix, ListQuery, Page
 from post3.model.object import NULL_VERSION, Guard, ObjectVersion, Part, no_guard
@@ -36,7 +37,9 @@ from post3.storage.memory import MemoryBackend
 from post3.storage.protocol import Backend
 from tests.conftest import (
     ACLS,
+    AN_ENVELOPE,
     AT_ONCE,
+    ENCRYPTIONS,
     KIB,
     MIB,
     SOME_TAGS,
@@ -68,6 +71,7 @@ datas = st.tuples(st.sampled_from([0, 1, 16 * KIB, *LARGE]), st.integers(0, 2))
 """Size and seed: short to tell."""
 numbers = st.integers(1, 4)
 acls = st.sampled_from(ACLS)
+encryptions = st.sampled_from(ENCRYPTIONS)
 tags_of = st.sampled_from([{}, {}, SOME_TAGS, {"n": "1"}])
 metadatas = st.dictionaries(st.sampled_from(["colour", "n"]), st.text(max_size=3), max_size=2)
 
@@ -134,6 +138,8 @@ class Side:
             dict(version.metadata),
             list(version.tags.items()),
             version.acl,
+            version.encryption,
+            version.body and version.body.encryption,
         )
 
     def shown(self, version: ObjectVersion) -> tuple[object, ...]:
@@ -148,7 +154,7 @@ class Side:
 
     def told_upload(self, upload: Upload) -> object:
         made = upload.version_id and self.names[upload.version_id]
-        described = (dict(upload.metadata), list(upload.tags.items()), upload.acl)
+        described = (dict(upload.metadata), list(upload.tags.items()), upload.acl, upload.encryption)
         return upload.key, upload.upload_id, upload.owner, described, made
 
     def page(self, page: Page[Any]) -> object:
@@ -282,6 +288,7 @@ class Comparison(RuleBasedStateMachine):
         puts=st.lists(st.tuples(keys, st.none() | datas, metadatas), min_size=1, max_size=4),
         guard=guards,
         acl=acls,
+        encryption=encryptions,
         tags=tags_of,
         null=st.sampled_from([False, False, True]),
     )
@@ -291,11 +298,12 @@ class Comparison(RuleBasedStateMachine):
         puts: list[tuple[str, Data | None, dict[str, str]]],
         guard: Guard,
         acl: Grants | None,
+        encryption: Encryption | None,
         tags: Mapping[str, str],
         null: bool,
     ) -> None:
         for key, content, metadata in puts:
-            fields: dict[str, Any] = {"metadata": metadata, "acl": acl, "tags": tags}
+            fields: dict[str, Any] = {"metadata": metadata, "acl": acl, "encryption": encryption, "tags": tags}
             fields |= {"version_id": NULL_VERSION} if null else {}
             self._put(bucket, key, content, guard, fields)
 
@@ -324,7 +332,7 @@ class Comparison(RuleBasedStateMachine):
             if found.body is None:
                 return None
             blob = await side.backend.copy_blob(side.bucket(bucket), found.body.blob, side.bucket(into), key)
-            body = replace(part_of(blob, b""), size=found.size, etag=found.etag)
+            body = replace(part_of(blob, b""), size=found.size, etag=found.etag, encryption=AN_ENVELOPE)
             copy = a_version(side.bucket(into), key, body=body, size=found.size, etag=found.etag)
             return side.remember(name, await side.backend.put_version(side.bucket(into), copy))
 
@@ -405,15 +413,29 @@ class Comparison(RuleBasedStateMachine):
 
     # Uploads
 
-    @rule(bucket=buckets, key=keys, contents=st.lists(datas, max_size=3), acl=acls, tags=tags_of)
+    @rule(
+        bucket=buckets,
+        key=keys,
+        contents=st.lists(datas, max_size=3),
+        acl=acls,
+        encryption=encryptions,
+        tags=tags_of,
+    )
     def create_upload(
-        self, bucket: str, key: str, contents: list[Data], acl: Grants | None, tags: Mapping[str, str]
+        self,
+        bucket: str,
+        key: str,
+        contents: list[Data],
+        acl: Grants | None,
+        encryption: Encryption | None,
+        tags: Mapping[str, str],
     ) -> None:
         name = self.new_name("upload")
         number = self.count
 
         async def act(side: Side) -> object:
-            upload = await create_upload(side.backend, side.bucket(bucket), key, number, acl=acl, tags=tags)
+            fields: dict[str, Any] = {"acl": acl, "encryption": encryption, "tags": tags}
+            upload = await create_upload(side.backend, side.bucket(bucket), key, number, **fields)
             side.uploads[name] = upload
             return side.told_upload(side.uploads[name])
 

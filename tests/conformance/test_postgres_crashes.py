@@ -115,6 +115,19 @@ async def left_over(backend: PostgresBackend) -> list[str]:
     return [str(row[0]) for row in (*stored, *parts) if str(row[0]) not in blobs] + [str(row[0]) for row in waiting]
 
 
+async def until_known_dead(backend: PostgresBackend) -> None:
+    """Wait until the database has seen that no other process than ours is there: what one does is its until then."""
+    store = backend.store
+    sessions = [*store.connections._free, *filter(None, [store.holds._session])]
+    ours = [session.connection.get_server_pid() for session in sessions]
+    connection = await asyncpg.connect(database_url())
+    others = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'post3' AND pid <> ALL ($1)"
+    async with asyncio.timeout(10):
+        while await connection.fetchval(others, ours):  # noqa: ASYNC110 - the database's event, not ours
+            await asyncio.sleep(0.001)
+    await connection.close()
+
+
 async def make_anew(backend: PostgresBackend, name: str) -> object:
     """The store as it is before the change; what is seen of it."""
     connection = await asyncpg.connect(database_url())
@@ -143,6 +156,7 @@ async def test_a_change_that_is_cut_short_is_made_wholly_or_not_at_all(cutter: C
                 continue
             assert await make_anew(backend, name) == before
             died = cutter.dies(f"{database_url()}#{schema}", name, step)
+            await until_known_dead(backend)
             made, again = await check_interrupted(backend, case, before, lambda: left_over(backend))
             assert again == after, f"died at step {step}"
     assert made or before == after, "the change was answered, and is not there"

@@ -9,10 +9,30 @@ from typing import Any, Final, TypeAlias
 
 import pytest
 
+from post3.model.encryption import Encryption
 from post3.model.grants import Grants
 from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.protocol import Backend
-from tests.conftest import ACLS, AN_ACL, SOME_TAGS, a_bucket, create_upload, facts, finish, put, put_part
+from tests.conftest import (
+    ACLS,
+    AN_ACL,
+    AN_ENVELOPE,
+    ENCRYPTIONS,
+    KIB,
+    MIB,
+    SOME_TAGS,
+    a_bucket,
+    a_version,
+    create_bucket,
+    create_upload,
+    facts,
+    finish,
+    part_of,
+    put,
+    put_part,
+    some_bytes,
+    write,
+)
 from tests.databases import fresh_schema, postgres_backend
 
 Opener: TypeAlias = Callable[[], Backend]
@@ -74,3 +94,41 @@ async def test_tags_are_there_after_the_store_was_opened_again(opener: Opener) -
 async def _updated(store: Backend, bucket: Any, acl: Grants | None) -> Any:
     await put(store, bucket, "updated", b"data", acl=None if acl else AN_ACL)
     return await store.update_version(bucket, "updated", None, lambda old: replace(old, acl=acl))
+
+
+@pytest.mark.parametrize("size", [10, 16 * KIB + 1, MIB + 1])
+@pytest.mark.parametrize("encryption", ENCRYPTIONS, ids=str)
+async def test_what_decrypts_is_there_after_the_store_was_opened_again(
+    opener: Opener, encryption: Encryption | None, size: int
+) -> None:
+    store, data, envelope = opener(), some_bytes(size), AN_ENVELOPE if encryption else None
+    await store.open()
+    bucket = await create_bucket(store, "photos")
+
+    async def encrypted(key: str) -> Any:
+        # As an encrypted part is: smaller than the bytes that are stored of it.
+        return replace(part_of(await write(store, bucket, data, key), data[:-3]), encryption=envelope)
+
+    version = a_version(bucket, "key", body=await encrypted("key"), size=size - 3, encryption=encryption)
+    put_so = await store.put_version(bucket, version)
+    waiting = await create_upload(store, bucket, "waiting", encryption=encryption)
+    part = await store.put_part(bucket, waiting, await encrypted("waiting"))
+    upload = await create_upload(store, bucket, "parts", encryption=encryption)
+    sent = await store.put_part(bucket, upload, await encrypted("parts"))
+    made = await finish(store, bucket, upload, [sent], encryption=encryption)
+    await store.close()
+
+    again = opener()
+    await again.open()
+    assert facts(await again.get_version(bucket, "key")) == facts(put_so)
+    assert put_so.encryption == encryption
+    assert put_so.body is not None
+    assert (put_so.body.encryption, put_so.body.size, put_so.body.blob.size) == (envelope, size - 3, size)
+    assert await again.get_upload(bucket, "waiting", waiting.upload_id) == waiting
+    assert await again.get_version(bucket, "parts") == made
+    assert (waiting.encryption, made.encryption) == (encryption, encryption)
+    for owner in (waiting, made):
+        (listed,) = await again.list_parts(bucket, owner)
+        assert (listed.encryption, listed.size, listed.blob.size) == (envelope, size - 3, size)
+    assert part.encryption == envelope
+    await again.close()

@@ -347,6 +347,23 @@ async def test_the_newest_version_left_becomes_current(backend: Backend, version
     assert await keys(backend, versioned) == ["key"]
 
 
+@pytest.mark.parametrize("newer", [1, 2, 5])
+async def test_all_versions_can_be_deleted_from_the_newest_down_to_the_null_one(
+    backend: Backend, bucket: Bucket, newer: int
+) -> None:
+    ids = [(await put(backend, bucket, "key", b"0")).version_id]
+    versioned = await set_versioning(backend, bucket.name, "Enabled")
+    ids += [(await put(backend, versioned, "key", b"%d" % number)).version_id for number in range(1, newer + 1)]
+    while ids:
+        assert (await backend.get_version(versioned, "key")).version_id == ids[-1]
+        assert await history(backend, versioned, "key") == ids[::-1]
+        deleted = await backend.delete_version(versioned, "key", ids.pop())
+        assert deleted is not None
+    assert await keys(backend, versioned) == []
+    with pytest.raises(NoSuchKey):
+        await backend.get_version(versioned, "key")
+
+
 async def test_a_key_can_be_put_again(backend: Backend, versioned: Bucket) -> None:
     first = await put(backend, versioned, "key", b"1")
     await backend.delete_version(versioned, "key", first.version_id)

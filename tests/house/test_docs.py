@@ -11,10 +11,13 @@ from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
+import pytest
+
 from post3.auth.users_document import parse_users
+from tests.certificates import pem
 from tests.databases import passable_folder
 from tests.operations_table import FILE, page
-from tests.servers import Server, post3_serve
+from tests.servers import Server, environment, post3_serve
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,7 +40,7 @@ def run(command: str, server: Server, folder: Path = ROOT) -> str:
     """What a command of the README prints, with the address of this server in it. Its failure is the test's."""
     scripts = Path(sys.executable).parent
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
-    at_server = command.replace("http://127.0.0.1:9000", server.url)
+    at_server = command.replace("http://127.0.0.1:9000", server.url).replace(".venv/bin/", f"{scripts}/")
     done = subprocess.run(
         at_server, shell=True, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60
     )
@@ -92,6 +95,56 @@ def test_the_readmes_lines_on_users_do_as_they_say(tmp_path: Path) -> None:
         (user,) = json.loads(listed)["users"]
         assert (user["id"], user["email"]) == ("alice", "alice@example.com")
         assert f"access key: {user['keys'][0]}\n" in key
+
+
+def test_every_command_of_the_readme_is_found_without_activating_anything() -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) > 5
+    assert [line for block in blocks for line in block.splitlines() if re.match(r"(post3|sanic|pip|tox)\b", line)] == []
+
+
+# Containers
+
+
+def health_check() -> list[str]:
+    """The words of the Dockerfile's health check, with this Python."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    match = re.search(r"^HEALTHCHECK .*?CMD (\[.*?\])$", text, re.DOTALL | re.MULTILINE)
+    assert match is not None
+    python, *words = json.loads(match[1])
+    assert python == "python"
+    return [sys.executable, *words]
+
+
+def is_healthy(host: str, cwd: Path, env: dict[str, str]) -> bool:
+    """What the health check says of a server, told of it as the container is."""
+    env = environment({**env, "POST3_HOST": host})
+    return (
+        subprocess.run(health_check(), cwd=cwd, env=env, timeout=30, check=False, stderr=subprocess.DEVNULL).returncode
+        == 0
+    )
+
+
+@pytest.mark.parametrize("kind", ["open", "keys", "tls"])
+def test_the_dockerfiles_health_check_finds_its_server_and_tells_when_there_is_none(tmp_path: Path, kind: str) -> None:
+    env = {"POST3_BACKEND": "memory"}
+    if kind == "keys":
+        env |= {"POST3_ACCESS_KEY": "admin", "POST3_SECRET_KEY": "open sesame"}
+    elif kind == "tls":
+        (tmp_path / "cert.pem").write_bytes(pem())
+        env["POST3_TLS_CERT"] = "cert.pem"
+    with post3_serve("--host", "127.0.0.1:0", cwd=tmp_path, env=env) as server:
+        host = f"127.0.0.1:{server.port}"
+        assert is_healthy(host, tmp_path, env)
+    assert not is_healthy(host, tmp_path, env)
+
+
+def test_compose_asks_for_a_secret_key_and_opens_nothing_to_strangers() -> None:
+    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    assert re.search(r"POST3_SECRET_KEY: \$\{POST3_SECRET_KEY:\?[^}]+\}", text)
+    assert "POST3_ALLOW_ANONYMOUS" not in text
+    for password in re.findall(r"\$\{POSTGRES_PASSWORD[^}]*\}", text):
+        assert f"PASSWORD: {password}" in text, "in a URL it would have to be escaped"
 
 
 def test_the_readmes_users_file_is_one() -> None:

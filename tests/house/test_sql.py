@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
@@ -227,15 +228,23 @@ DEAR: Final = {"list_versions_delimited", "list_uploads_delimited"}
 
 async def explained(connection: Connection, text: str, *values: object) -> dict[str, Any]:
     """The plan of a statement, run with these values, as it is made without knowing them."""
-    await connection.execute("SET jit = off; SET plan_cache_mode = force_generic_plan")
+    await connection.execute(load_statements()["prepare_session"])
     await connection.execute(f"PREPARE page AS {text}")
     written = ", ".join("NULL" if value is None else f"'{value}'" for value in values)
+    change = connection.transaction()
+    await change.start()
     try:
         row = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE page({written})")
     finally:
+        await change.rollback()
         await connection.execute("DEALLOCATE page")
     plan: dict[str, Any] = json.loads(row)[0]["Plan"]
     return plan
+
+
+def buffers_of(plan: dict[str, Any]) -> int:
+    """Pages that were looked at, in memory or not."""
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -243,7 +252,7 @@ async def test_a_page_costs_what_it_shows(filled: tuple[int, str], connection: C
     bucket, schema = filled
     name, values = PAGES[page]
     plan = await explained(connection, load_statements(schema)[name], bucket, *values)
-    rows, buffers = plan["Actual Rows"], plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    rows, buffers = plan["Actual Rows"], buffers_of(plan)
     assert rows >= min(PAGE, 200)
     # A few more for the way down the tree.
     assert buffers <= (2 if name in DEAR else 1) * BUFFERS_PER_ROW * rows + 20, f"{buffers} buffers for {rows} rows"
@@ -261,6 +270,146 @@ async def test_the_other_pages_too(
 ) -> None:
     _, schema = filled
     plan = await explained(connection, load_statements(schema)[name], *values)
-    rows, buffers = plan["Actual Rows"], plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    rows, buffers = plan["Actual Rows"], buffers_of(plan)
     assert rows >= 100
     assert buffers <= most * rows + 20
+
+
+# What one row costs, when the tables are not as they were when they were last looked at
+
+
+GROWN: Final = """
+    ALTER TABLE post3.versions SET (autovacuum_enabled = false);
+    ALTER TABLE post3.uploads SET (autovacuum_enabled = false);
+    ALTER TABLE post3.journal SET (autovacuum_enabled = false);
+    INSERT INTO post3.buckets (name, owner, created)
+    SELECT format('bucket-%s', n), 'owner', now() FROM generate_series(1, 304) AS n;
+    INSERT INTO post3.versions (bucket_id, key, version_id, sequence, is_current, content, owner, modified)
+    SELECT 1 + n % $buckets, convert_to(format('a/key/of/some/length/%s', md5(n::text)), 'UTF8'), md5(n::text), n, true,
+           gen_random_uuid(), 'owner', now()
+      FROM generate_series(1, 100000) AS n;
+    INSERT INTO post3.uploads (bucket_id, key, upload_id, content, owner, document)
+    SELECT 1 + n % $buckets, convert_to(format('a/key/of/some/length/which/is/long/%s', md5(n::text)), 'UTF8'),
+           md5(n::text), gen_random_uuid(), 'owner', '{}'
+      FROM generate_series(1, 100000) AS n;
+    INSERT INTO post3.journal (bucket_id, id, stream, document, due)
+    SELECT 301, gen_random_uuid(), 'stream', '{}', now() - interval '1 minute' FROM generate_series(1, 10);
+    ANALYZE post3.versions;
+    ANALYZE post3.uploads;
+    ANALYZE post3.journal;
+    INSERT INTO post3.versions (bucket_id, key, version_id, sequence, is_current, content, owner, modified)
+    SELECT 301, 'many', md5(format('v%s', n)), n, n = 20000, gen_random_uuid(), 'owner', now()
+      FROM generate_series(1, 20000) AS n;
+    INSERT INTO post3.versions (bucket_id, key, version_id, sequence, is_current, content, owner, modified,
+                                is_delete_marker)
+    SELECT 302, convert_to(format('deleted/%s', n), 'UTF8'), md5(format('m%s', n)), n, true, gen_random_uuid(), 'owner',
+           now(), true
+      FROM generate_series(1, 9000) AS n;
+    INSERT INTO post3.uploads (bucket_id, key, upload_id, content, owner, document, version_id)
+    SELECT 303, 'k', md5(format('u%s', n)), gen_random_uuid(), 'owner', '{}', 'null'
+      FROM generate_series(1, 30000) AS n;
+"""
+"""Versions that are all current, and uploads that are all open, when they are looked at; then a key of 20,000 versions,
+a bucket of 9,000 markers, one of 30,000 completed uploads, and one that is empty."""
+VERSIONS: Final = 301
+MARKERS: Final = 302
+COMPLETED: Final = 303
+EMPTY: Final = 304
+
+
+@pytest.fixture(scope="module", params=[1, 300], ids=["of one bucket", "of many buckets"])
+def grown(request: pytest.FixtureRequest) -> str:
+    """The schema of a store that has grown since it was analysed."""
+    return asyncio.run(grow(fresh_schema(), request.param))
+
+
+async def grow(schema: str, buckets: int) -> str:
+    backend = postgres_backend(schema=schema)
+    await backend.open()
+    await backend.close()
+    connection = await asyncpg.connect(database_url())
+    await connection.execute(in_schema(GROWN, schema).replace("$buckets", str(buckets)))
+    await connection.close()
+    return schema
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+NEWEST: Final = md5("v20000")
+MIDST: Final = md5("v10000")
+MARKER: Final = "\\x" + b"deleted/4500".hex()
+MARK: Final = (False, None, None)
+"""Nobody looks."""
+MADE: Final = (
+    "00000000-0000-0000-0000-000000000007",
+    None,
+    False,
+    False,
+    0,
+    1,
+    "etag",
+    "STANDARD",
+    "owner",
+    "{}",
+    None,
+    None,
+)
+"""What is put: content to body."""
+LOOK: Final = 16
+"""Buffers for one row or two, by way of an index or two, and for the bucket's."""
+CHANGE: Final = 80
+"""The same with rows written to all indexes."""
+ROWS: Final[dict[str, tuple[str, tuple[object, ...], int]]] = {
+    "the current version of many": ("get_current", (VERSIONS, MANY), LOOK),
+    "a current marker": ("get_current", (MARKERS, MARKER), LOOK),
+    "one that is absent": ("get_current", (EMPTY, MANY), LOOK),
+    "an old version": ("get_version", (VERSIONS, MANY, MIDST), LOOK),
+    "a null version that is absent": ("get_version", (VERSIONS, MANY, "null"), LOOK),
+    "what a guard sees of an old version": ("get_current_and_named", (VERSIONS, MANY, MIDST), LOOK),
+    "what a guard sees of the current one": ("get_current_and_named", (VERSIONS, MANY, NEWEST), LOOK),
+    "what a guard sees of none": ("get_current_and_named", (VERSIONS, MANY, "null"), LOOK),
+    "the objects of a bucket of markers": ("list_current", (MARKERS, START, BEHIND, PAGE), LOOK),
+    "the folders of a bucket of markers": ("list_current_delimited", (MARKERS, START, BEHIND, PAGE, 0, "\\x2f"), LOOK),
+    "the objects of a bucket of many versions": ("list_current", (VERSIONS, START, BEHIND, PAGE), LOOK),
+    "the folders of one": ("list_current_delimited", (VERSIONS, START, BEHIND, PAGE, 0, "\\x2f"), LOOK),
+    "one version in the midst": ("list_versions", (VERSIONS, MANY + "00", BEHIND, 1, MANY, 9000), LOOK),
+    "the open uploads of a bucket of completed ones": (
+        "list_uploads",
+        (COMPLETED, START, BEHIND, PAGE, None, ""),
+        LOOK,
+    ),
+    "the folders of these": ("list_uploads_delimited", (COMPLETED, START, BEHIND, PAGE, None, "", 0, "\\x2f"), LOOK),
+    "whether an empty bucket holds anything": ("holds_versions", (EMPTY,), LOOK),
+    "a put without versions": ("put_null", (EMPTY, 1, MANY, *MADE, *MARK), CHANGE),
+    "a put of a new version": (
+        "put_version",
+        (VERSIONS, 1, MANY, *MADE, *MARK, "", "0123456789abcdef", None, None),
+        CHANGE,
+    ),
+    "a put of a null version": (
+        "put_version",
+        (VERSIONS, 1, MANY, *MADE, *MARK, "null", "0123456789abcdef", None, None),
+        CHANGE,
+    ),
+    "a change of an old version": (
+        "update_version",
+        (VERSIONS, 1, MANY, MADE[0], 1, False, MIDST, "owner", "etag", "STANDARD", "{}"),
+        CHANGE,
+    ),
+    "the end of an old version": ("delete_version", (VERSIONS, 1, MANY, MIDST, *MARK, None, None), CHANGE),
+    "the end of the newest version": ("delete_version", (VERSIONS, 1, MANY, NEWEST, *MARK, None, None), CHANGE),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+async def test_a_row_costs_little_however_many_stand_beside_it(grown: str, connection: Connection, row: str) -> None:
+    name, values, most = ROWS[row]
+    plan = await explained(connection, load_statements(grown)[name], *values)
+    assert buffers_of(plan) <= most
+
+
+async def test_a_worker_takes_no_more_of_the_journal_than_it_asked_for(grown: str, connection: Connection) -> None:
+    plan = await explained(connection, load_statements(grown)["take_journal"], "stream", 3, "1 hour")
+    assert plan["Actual Rows"] == 3

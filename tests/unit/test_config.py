@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import fields
 from datetime import timedelta
 from ipaddress import ip_network
@@ -11,6 +13,7 @@ import pytest
 
 from post3.auth.credentials import Key
 from post3.config import (
+    MASTER_KEY,
     OPTIONS,
     VARIABLES,
     ConfigError,
@@ -23,12 +26,13 @@ from post3.config import (
     parse_networks,
 )
 from post3.model.identity import ROOT
+from post3.model.kms import NO_KEYS
 
 ROOT_KEY = {"POST3_ACCESS_KEY": "ROOT", "POST3_SECRET_KEY": "open sesame"}
 
 
 def test_each_setting_has_one_row_and_each_row_a_setting() -> None:
-    rows = [option.field for option in OPTIONS] + [variable.field for variable in VARIABLES]
+    rows = [option.field for option in OPTIONS] + [variable.field for variable in (*VARIABLES, MASTER_KEY)]
     assert rows == list(dict.fromkeys(rows))
     assert set(rows) == {field.name for field in fields(Settings)}
 
@@ -211,10 +215,43 @@ def test_anyone_and_users_in_the_store_contradict_each_other() -> None:
         check_reach(Settings.load({"allow_anonymous": "1"}, {}), has_credentials=True)
 
 
-def test_a_url_with_its_password_is_never_shown() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://me:secret@db/objects",
+        "postgresql://me:secret@db:port/objects",
+        "postgresql://me:secret@db:65536/objects",
+        "postgresql://me:secret@db:0/objects",
+        "postgresql://me:secret@db:+5432/objects",
+        "postgresql://me:secret@[::1]:secret/objects",
+        "postgresql://me:secret@[::1/objects",
+        "postgresql://me:secret@one,two:secret/objects",
+        "postgresql://me:secret@/objects?port=5432,secret",
+        "postgresql://me:5432/secret@db/objects",
+        "postgresql://me:5432?secret@db/objects",
+        "postgresql://me:5432#secret@db/objects",
+        "postgresql://me:a@secret@db/objects",
+    ],
+)
+def test_a_url_that_is_none_is_told_without_its_password(url: str) -> None:
     with pytest.raises(ConfigError, match=r"^DATABASE_URL is not shown here, but must be a URL such as ") as refused:
-        Settings.load({}, {"DATABASE_URL": "mysql://me:secret@db/objects"})
+        Settings.load({}, {"DATABASE_URL": url})
     assert "secret" not in str(refused.value)
+    assert "an @ in a password written %40" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres://",
+        "postgresql://me@/objects?host=%2Frun%2Fpostgresql&port=5433",
+        "postgresql://me:p%40ss%2Fword@db/objects",
+        "postgresql://[::1]:5432/objects?sslmode=require",
+        "postgresql://one:5433,two,[::2]:5434/objects",
+    ],
+)
+def test_a_url_of_any_form_is_taken(url: str) -> None:
+    assert Settings.load({}, {"DATABASE_URL": url}).database_url == url
 
 
 @pytest.mark.parametrize("field", ["pg_user", "pg_archive"])
@@ -326,6 +363,73 @@ def test_a_file_that_cannot_be_read_is_told_by_its_name(tmp_path: Path, file: st
 def test_a_variable_and_its_file_contradict_each_other() -> None:
     with pytest.raises(ConfigError, match="POST3_SECRET_KEY and POST3_SECRET_KEY_FILE are both set"):
         Settings.load({}, {**ROOT_KEY, "POST3_SECRET_KEY_FILE": "/srv/secret"})
+
+
+# Master keys
+
+KEY_TEXT = base64.b64encode(bytes(range(32))).decode()
+
+
+def test_there_are_no_master_keys_unless_they_are_given() -> None:
+    assert Settings.load({}, {}).read_master_keys() == NO_KEYS
+
+
+def test_one_master_key_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(KEY_TEXT + "\n")
+    for environment in ({"POST3_MASTER_KEY": KEY_TEXT}, {"POST3_MASTER_KEY_FILE": str(tmp_path / "key")}):
+        keys = Settings.load({}, environment).read_master_keys()
+        assert (keys.default, keys.keys) == ("master", {"master": bytes(range(32))})
+
+
+def test_named_master_keys_come_from_their_file(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(json.dumps({"default": "new", "keys": {"old": KEY_TEXT, "new": KEY_TEXT}}))
+    for flags, environment in (
+        ({"master_keys": str(tmp_path / "keys")}, {}),
+        ({}, {"POST3_MASTER_KEYS": str(tmp_path / "keys")}),
+    ):
+        keys = Settings.load(flags, environment).read_master_keys()
+        assert (keys.default, list(keys.keys)) == ("new", ["old", "new"])
+
+
+def test_a_master_key_is_shown_nowhere() -> None:
+    settings = Settings.load({}, {"POST3_MASTER_KEY": KEY_TEXT})
+    for shown in (repr(settings), str(settings), repr(settings.read_master_keys())):
+        assert KEY_TEXT not in shown
+        assert repr(bytes(range(32))) not in shown
+
+
+@pytest.mark.parametrize("text", ["secret-" * 6, KEY_TEXT[:-1], base64.b64encode(bytes(31)).decode(), KEY_TEXT + "="])
+def test_a_wrong_master_key_is_told_and_not_shown(text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Settings.load({}, {"POST3_MASTER_KEY": text})
+    assert str(refused.value).startswith("POST3_MASTER_KEY is not shown here, but must be 32 bytes in base64")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"{", "but it is no JSON (line 1, column 2)."),
+        (b"[]", 'but it must have the form {"default": "id", "keys": {"id": "base64"}}.'),
+        (b"\xff", "which is not UTF-8."),
+        (b'{"default": "a", "keys": {"a": "secret"}}', "but of the key 'a': a master key must be 32 bytes in base64"),
+        (None, "which cannot be read: No such file or directory."),
+    ],
+)
+def test_a_file_of_master_keys_that_cannot_be_is_told_by_its_name(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    path = tmp_path / "keys"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        Settings(backend="fs", master_keys=path).check()
+    assert str(refused.value).startswith(f"--master-keys names {str(path)!r}, {why}")
+    assert "secret" not in str(refused.value)
+
+
+def test_one_master_key_and_a_file_of_them_contradict_each_other(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="both set; put the key into the file, under the name master"):
+        Settings(backend="fs", master_keys=tmp_path / "keys", master_key=KEY_TEXT).check()
 
 
 @pytest.mark.parametrize("text", ["", " "])

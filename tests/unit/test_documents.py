@@ -8,12 +8,24 @@ from typing import Any, Final
 
 import pytest
 
+from post3.model.encryption import Encryption, Envelope
 from post3.model.grants import ALL_USERS, Grant, Grants
+from post3.model.object import Blob
 from post3.model.upload import Upload
-from post3.storage.documents import acl_member, load_acl, load_tags, tags_member, to_json
+from post3.storage.documents import (
+    acl_member,
+    encryption_member,
+    envelope_member,
+    load_acl,
+    load_encryption,
+    load_envelope,
+    load_tags,
+    tags_member,
+    to_json,
+)
 from post3.storage.filesystem import sidecar
 from post3.storage.postgres import rows
-from tests.conftest import ACLS, LONG_AGO, SOME_TAGS, a_bucket, a_version
+from tests.conftest import ACLS, AN_ENVELOPE, ENCRYPTIONS, LONG_AGO, SOME_TAGS, a_bucket, a_version, part_of
 
 BUCKET: Final = a_bucket("photos")
 VERSION: Final = a_version(BUCKET, "key")
@@ -77,3 +89,33 @@ def test_an_acl_survives_being_written_and_read(acl: Grants | None) -> None:
     document = json.loads(to_json(acl_member(acl)))
     assert load_acl(document) == acl
     assert all(isinstance(grant, Grant) for grant in load_acl(document) or ())
+
+
+def encrypted_documents(encryption: Encryption | None, envelope: Envelope | None) -> dict[str, Any]:
+    """The document of each kind of record that tells of encryption, in each store that keeps."""
+    part = replace(part_of(Blob("id", 3), b"abc"), encryption=envelope)
+    version, upload = replace(VERSION, encryption=encryption), replace(UPLOAD, encryption=encryption)
+    return {
+        "version's row": rows.version_document(version),
+        "upload's row": rows.upload_document(upload),
+        "part's row": rows.part_document(part),
+        "version's file": sidecar.dump_version(version),
+        "upload's file": sidecar.dump_upload(upload),
+        "part's file": to_json(sidecar.dump_part(part)),
+    }
+
+
+@pytest.mark.parametrize("record", encrypted_documents(None, None))
+def test_a_record_that_is_not_encrypted_says_nothing_of_it(record: str) -> None:
+    assert "encryption" not in json.loads(encrypted_documents(None, None)[record])
+    assert "encryption" in json.loads(encrypted_documents(ENCRYPTIONS[0], AN_ENVELOPE)[record])
+
+
+@pytest.mark.parametrize("encryption", ENCRYPTIONS, ids=str)
+def test_an_encryption_survives_being_written_and_read(encryption: Encryption | None) -> None:
+    assert load_encryption(json.loads(to_json(encryption_member(encryption)))) == encryption
+
+
+@pytest.mark.parametrize("envelope", [AN_ENVELOPE, None])
+def test_an_envelope_survives_being_written_and_read(envelope: Envelope | None) -> None:
+    assert load_envelope(json.loads(to_json(envelope_member(envelope)))) == envelope

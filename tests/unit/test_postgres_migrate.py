@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 import pytest
@@ -13,11 +13,20 @@ import pytest
 from post3.storage.postgres import migrate as migrating
 from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.database import RemoteDatabase
-from post3.storage.postgres.migrate import Migration, load_migrations, migrate
+from post3.storage.postgres.migrate import Migration, load_migrations, migrate, parse_migration
 from tests.conftest import AT_ONCE, MIB, create_bucket, get, put, put_in_parts, set_versioning, some_bytes
 from tests.databases import database_url, fresh_schema
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+NEXT: Final = load_migrations()[-1].number + 1
+CONCURRENT: Final = """\
+-- oldest program: 1
+-- outside a transaction
+
+-- A comment; it is no statement.
+DROP INDEX CONCURRENTLY IF EXISTS post3.versions_by_owner;  -- what an attempt that was cut short left
+CREATE INDEX CONCURRENTLY versions_by_owner ON post3.versions (bucket_id, owner);
+"""
 
 
 @pytest.fixture
@@ -108,7 +117,7 @@ async def test_a_later_migration_is_applied_once_and_an_older_program_goes_on(co
     await older.open()
     bucket = await create_bucket(older, "bucket")
     await put(older, bucket, "key", b"old")
-    later = (*load_migrations(), Migration(2, 1, "ALTER TABLE post3.versions ADD COLUMN colour text;"))
+    later = (*load_migrations(), Migration(NEXT, 1, "ALTER TABLE post3.versions ADD COLUMN colour text;"))
     for _ in range(2):
         await migrate(connection, schema, later)
     assert await get(older, bucket, "key") == b"old"
@@ -122,10 +131,103 @@ async def test_a_migration_that_fails_leaves_the_schema_as_it_was(connection: Co
     await open_and_close(a_store(schema))
     broken = "ALTER TABLE post3.versions ADD COLUMN colour text; SELECT 1 / 0;"
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await migrate(connection, schema, (*load_migrations(), Migration(2, 1, broken)))
+        await migrate(connection, schema, (*load_migrations(), Migration(NEXT, 1, broken)))
     await open_and_close(a_store(schema))
     columns = "SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass"
     assert "colour" not in [row[0] for row in await connection.fetch(columns, f"{schema}.versions")]
+
+
+async def test_a_migration_may_ask_for_no_transaction_and_then_writers_go_on(connection: Connection) -> None:
+    schema = fresh_schema()
+    store = a_store(schema)
+    await store.open()
+    bucket = await create_bucket(store, "bucket")
+    step = parse_migration(NEXT, CONCURRENT)
+    writer = await asyncpg.connect(database_url())
+    async with writer.transaction():
+        # A writer that is under way holds the index up, and is held up by nothing itself.
+        await writer.execute(f"UPDATE {schema}.buckets SET owner = owner")
+        await writer.execute(f"DELETE FROM {schema}.versions")
+        making = asyncio.ensure_future(migrate(connection, schema, (*load_migrations(), step)))
+        await asyncio.wait([making], timeout=0.3)
+        assert not making.done()
+        await put(store, await create_bucket(store, "another"), "key", b"data")
+    await making
+    await writer.close()
+    await put(store, bucket, "key", b"data")
+    await store.close()
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = $1::regclass"
+    assert await connection.fetchval(valid, f"{schema}.versions_by_owner") is True
+
+
+async def test_a_migration_outside_a_transaction_is_applied_by_one_of_many(connection: Connection) -> None:
+    schema = fresh_schema()
+    await open_and_close(a_store(schema))
+    later = (*load_migrations(), parse_migration(NEXT, CONCURRENT))
+    connections = [await asyncpg.connect(database_url()) for _ in range(6)]
+    await asyncio.gather(*(migrate(each, schema, later) for each in connections))
+    for each in connections:
+        await each.close()
+    numbers = await connection.fetch(f"SELECT number FROM {schema}.migrations ORDER BY number")
+    assert [row["number"] for row in numbers] == list(range(1, NEXT + 1))
+
+
+async def test_a_migration_outside_a_transaction_that_was_cut_short_is_done_again(connection: Connection) -> None:
+    schema = fresh_schema()
+    await open_and_close(a_store(schema))
+    broken = parse_migration(NEXT, f"{CONCURRENT}SELECT 1 / 0;")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(connection, schema, (*load_migrations(), broken))
+    await migrate(connection, schema, (*load_migrations(), parse_migration(NEXT, CONCURRENT)))
+    assert await connection.fetchval(f"SELECT max(number) FROM {schema}.migrations") == NEXT
+
+
+async def test_a_step_does_not_wait_long_for_a_lock_and_comes_again(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrating, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(migrating, "PAUSE", 0.05)
+    schema = fresh_schema()
+    store = a_store(schema)
+    await store.open()
+    bucket = await create_bucket(store, "bucket")
+    await put(store, bucket, "key", b"data")
+    later = (*load_migrations(), Migration(NEXT, 1, "ALTER TABLE post3.versions ADD COLUMN colour text;"))
+    reader = await asyncpg.connect(database_url())
+    async with reader.transaction():
+        await reader.fetch(f"SELECT count(*) FROM {schema}.versions")
+        making = asyncio.ensure_future(migrate(connection, schema, later))
+        for _ in range(10):
+            await asyncio.sleep(0.02)
+            async with asyncio.timeout(1):  # behind a step that waited on, everybody would wait
+                assert await get(store, bucket, "key") == b"data"
+        assert not making.done()
+    await making
+    assert await connection.fetchval("SHOW lock_timeout") == "0"
+    await reader.close()
+    await store.close()
+
+
+async def test_a_step_that_never_gets_its_lock_is_told(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrating, "LOCK_TIMEOUT", "10ms")
+    monkeypatch.setattr(migrating, "LONG_LOCK_TIMEOUT", "10ms")
+    monkeypatch.setattr(migrating, "PAUSE", 0.01)
+    schema = fresh_schema()
+    await open_and_close(a_store(schema))
+    reader = await asyncpg.connect(database_url())
+    alter = "-- oldest program: 1\nALTER TABLE post3.versions ADD COLUMN colour text;"
+    async with reader.transaction():
+        await reader.execute(f"LOCK {schema}.versions IN SHARE MODE")
+        for text in (alter, CONCURRENT):
+            with pytest.raises(ValueError, match="end the long transactions"):
+                await migrate(connection, schema, (*load_migrations(), parse_migration(NEXT, text)))
+    await migrate(connection, schema, (*load_migrations(), parse_migration(NEXT, alter)))
+    await reader.close()
+
+
+def test_a_migration_that_does_not_name_its_oldest_program_is_refused() -> None:
+    with pytest.raises(ValueError, match="oldest program"):
+        parse_migration(7, "-- outside a transaction\nSELECT 1;")
 
 
 async def test_a_server_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from post3.errors import SlowDown
 from post3.storage.memory import MemoryBackend
 from post3.storage.protocol import Collected
 from post3.workers.garbage import collect_forever
@@ -82,8 +83,9 @@ async def test_a_lease_that_is_renewed_is_never_taken(backend: MemoryBackend) ->
 class Collecting(MemoryBackend):
     """Counts its collections; the first one fails."""
 
-    def __init__(self) -> None:
+    def __init__(self, failure: Exception | None = None) -> None:
         super().__init__()
+        self._failure = failure or OSError("the disk is away")
         self.asked: list[timedelta] = []
         self.enough_at = 0
         self.enough = asyncio.Event()
@@ -93,7 +95,7 @@ class Collecting(MemoryBackend):
         if len(self.asked) == self.enough_at:
             self.enough.set()
         if len(self.asked) == 1:
-            raise OSError("the disk is away")
+            raise self._failure
         return await super().collect_garbage(older_than)
 
 
@@ -112,6 +114,16 @@ async def test_garbage_is_collected_every_quarter_of_the_grace_period_whatever_h
     await run_until(3, backend, grace, clock)
     assert backend.asked == [grace] * 3
     assert 360 <= clock.now - began <= 400
+
+
+@pytest.mark.parametrize(("failure", "is_told_whole"), [(SlowDown("It is away."), False), (OSError("odd"), True)])
+async def test_a_store_that_is_away_is_one_line_in_the_log(
+    caplog: pytest.LogCaptureFixture, failure: Exception, is_told_whole: bool
+) -> None:
+    await run_until(2, Collecting(failure), timedelta(minutes=8), Clock())
+    (told,) = [record for record in caplog.records if "could not be collected" in record.getMessage()]
+    assert bool(told.exc_info) == is_told_whole
+    assert is_told_whole or "It is away." in told.getMessage()
 
 
 async def test_a_collector_that_ends_lets_another_begin_at_once() -> None:

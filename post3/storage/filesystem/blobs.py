@@ -15,15 +15,24 @@ import os
 import secrets
 import struct
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from post3._chunker import BLOCK_SIZE, PIECE_SIZE, crc64nvme
 from post3.errors import InternalError, NoSuchBucket
 from post3.model.bucket import Bucket
-from post3.model.object import Blob, Block
+from post3.model.object import Blob, Block, ObjectVersion
 from post3.storage.filesystem.durable import write_all
-from post3.storage.filesystem.layout import KeyPlace, bucket_stripe, content_id, data_file, key_stripe, ledger_file
+from post3.storage.filesystem.layout import (
+    KeyPlace,
+    bucket_stripe,
+    content_id,
+    data_file,
+    key_stripe,
+    ledger_file,
+    parts_file,
+    trash_folder,
+)
 from post3.storage.filesystem.sidecar import dump
 from post3.storage.filesystem.store import Store, logger
 from post3.storage.pieces import CRC_SIZE, check_pieces, widened
@@ -86,6 +95,18 @@ class FilesystemBlobs:
                 position, length = end, BLOCK_SIZE
         finally:
             file.close()
+
+    @contextlib.asynccontextmanager
+    async def hold(self, bucket: Bucket, version: ObjectVersion) -> AsyncIterator[None]:
+        """See Blobs. One file is held, of several the list of them: the collector takes all or nothing."""
+        if not version.parts and (version.body is None or version.body.blob.inline is not None):
+            yield
+            return
+        fd = open_held(self.store.folder(bucket), version.content, parts_file if version.parts else data_file)
+        try:
+            yield
+        finally:
+            os.close(fd)
 
     async def copy_blob(self, bucket: Bucket, blob: Blob, target: Bucket, key: str) -> Blob:
         """See Blobs. The bytes are read, checked, and written block by block."""
@@ -211,6 +232,21 @@ class DataFile:
             self._fd = -1
 
 
+def open_held(folder: str, content: str, place: Callable[[str, str], str]) -> int:
+    """Open a file of these bytes to read, and hold it. Raises InternalError when it is gone.
+
+    Bytes that lost their owner, or their bucket, meanwhile stay as long as somebody holds them.
+    """
+    for where in (folder, trash_folder(folder)):
+        try:
+            fd = os.open(place(where, content), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        return fd
+    raise InternalError(f"The stored bytes {content} are gone. Restore them from a backup.")
+
+
 class OpenFile:
     """A data file that is being read: its pieces are checked before their bytes are given."""
 
@@ -220,12 +256,7 @@ class OpenFile:
         self._blob = blob
         self._busy = threading.Lock()
         self._closed = False
-        try:
-            self._fd = os.open(data_file(folder, blob.id), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            raise InternalError(f"The stored bytes {blob.id} are gone. Restore them from a backup.") from None
-        # Bytes that were replaced meanwhile stay as long as somebody reads them.
-        fcntl.flock(self._fd, fcntl.LOCK_SH)
+        self._fd = open_held(folder, blob.id, data_file)
 
     def block(self, start: int, stop: int) -> Block:
         """Whole pieces with their CRCs."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from post3.errors import BucketAlreadyExists, BucketNotEmpty, NoSuchBucket
 from post3.model.bucket import Bucket
-from post3.storage.filesystem.layout import bucket_folder, bucket_stripe
+from post3.storage.filesystem.layout import bucket_folder, bucket_stripe, trash_folder
 from post3.storage.filesystem.sidecar import dump_bucket
 from post3.storage.filesystem.store import MAX_MET, Store, logger
 from post3.storage.protocol import Change
@@ -102,9 +102,8 @@ class FilesystemBuckets:
             store.check(bucket)
             if holds_files(f"{folder}/versions"):
                 raise BucketNotEmpty(BucketName=bucket.name)
-            trash = f"{store.root}/trash/{os.path.basename(folder)}"
             os.utime(folder)
-            store.disk.move(folder, trash)
+            store.disk.move(folder, trash_folder(folder))
         try:
             store.index.forget(bucket.id)
         except Exception:

@@ -78,6 +78,8 @@ class FilesystemGarbage:
                 sweep.completed(remembered)
             blobs, size, uploads = blobs + sweep.blobs, size + sweep.size, uploads + sweep.uploads
         for path in _older(f"{self.store.root}/trash", before):
+            if _is_read(path):
+                continue
             for file in _data_files(path):
                 # Another process may empty the trash too.
                 with contextlib.suppress(FileNotFoundError):
@@ -236,6 +238,16 @@ def _data_files(bucket: str) -> Iterator[str]:
     """All the data files of a deleted bucket: those of its uploads."""
     for parent, _, names in os.walk(f"{bucket}/data"):
         yield from (f"{parent}/{name}" for name in names if not name.endswith(".parts"))
+
+
+def _is_read(bucket: str) -> bool:
+    """Whether somebody reads a multipart object that was in a deleted bucket, and goes on to its next part."""
+    for parent, _, names in os.walk(f"{bucket}/data"):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # another process may empty the trash too
+                if name.endswith(".parts") and not _idle(f"{parent}/{name}"):
+                    return True
+    return False
 
 
 def _idle(path: str) -> bool:

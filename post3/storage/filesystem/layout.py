@@ -130,6 +130,12 @@ def bucket_folder(root: str, name: str, bucket_id: str) -> str:
     return f"{root}/buckets/{name}~{bucket_id}"
 
 
+def trash_folder(folder: str) -> str:
+    """Where a bucket's folder goes when it is deleted."""
+    buckets, name = os.path.split(folder)
+    return f"{os.path.dirname(buckets)}/trash/{name}"
+
+
 def key_stripe(folder: str, stem: str) -> str:
     """The lock that a key shares with some others; by a hash that is the same in every process."""
     return f"key-{zlib.crc32(f'{os.path.basename(folder)}/{stem}'.encode()) % KEY_STRIPES:04d}"

@@ -15,7 +15,11 @@ from post3.model.upload import Upload
 from post3.storage.documents import (
     Document,
     acl_member,
+    encryption_member,
+    envelope_member,
     load_acl,
+    load_encryption,
+    load_envelope,
     load_tree,
     microseconds,
     moment,
@@ -70,6 +74,7 @@ def dump_part(part: Part, *, embedded: bool = False) -> Document:
         "blob": part.blob.id,
         "stored": part.blob.size,
         "checksums": dict(part.checksums),
+        **envelope_member(part.encryption),
     }
     if part.start:
         document["start"] = part.start
@@ -94,6 +99,7 @@ def load_part(document: Document, body: bytes = b"") -> Part:
         blob=Blob(document["blob"], document["stored"], inline),
         checksums=document["checksums"],
         start=document.get("start", 0),
+        encryption=load_envelope(document),
     )
 
 
@@ -122,6 +128,7 @@ def dump_version(version: ObjectVersion) -> bytes:
         "headers": dict(version.headers),
         "metadata": dict(version.metadata),
         **acl_member(version.acl),
+        **encryption_member(version.encryption),
         **tags_member(version.tags),
     }
     if version.body is not None:
@@ -133,7 +140,11 @@ def load_version(content: bytes, bucket: str) -> ObjectVersion:
     """The version of a sidecar."""
     document, rest = load(content)
     body = document.pop("body", None)
-    document |= {"modified": moment(document["modified"]), "acl": load_acl(document)}
+    document |= {
+        "modified": moment(document["modified"]),
+        "acl": load_acl(document),
+        "encryption": load_encryption(document),
+    }
     return ObjectVersion(bucket=bucket, body=load_part(body, rest) if body else None, **document)
 
 
@@ -165,6 +176,7 @@ def dump_upload(upload: Upload) -> bytes:
             "checksum_type": upload.checksum_type,
             "version_id": upload.version_id,
             **acl_member(upload.acl),
+            **encryption_member(upload.encryption),
             **tags_member(upload.tags),
         }
     )
@@ -173,7 +185,11 @@ def dump_upload(upload: Upload) -> bytes:
 def load_upload(content: bytes, bucket: str) -> Upload:
     """The upload of a record."""
     document, _ = load(content)
-    document |= {"initiated": moment(document["initiated"]), "acl": load_acl(document)}
+    document |= {
+        "initiated": moment(document["initiated"]),
+        "acl": load_acl(document),
+        "encryption": load_encryption(document),
+    }
     return Upload(bucket=bucket, **document)
 
 

@@ -12,17 +12,17 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from time import monotonic
 from typing import Any, Final
 
 from post3._chunker import BLOCK_SIZE
 from post3.errors import InternalError, NoSuchBucket, S3Error, ServiceUnavailable
 from post3.model.bucket import Bucket
-from post3.model.object import Blob, Block
+from post3.model.object import Blob, Block, ObjectVersion
 from post3.storage.pieces import check_pieces, widened
 from post3.storage.postgres.connections import Row, Session
-from post3.storage.postgres.garbage import free_blob
+from post3.storage.postgres.garbage import free_unfinished
 from post3.storage.postgres.names import new_id
 from post3.storage.postgres.rows import INLINE, blob_id
 from post3.storage.postgres.store import Budget, Store, bucket_id, check_revision
@@ -36,6 +36,7 @@ SLOW: Final = 4
 COPIED_AT_ONCE: Final = 32
 """Blocks that the database copies in one transaction."""
 COLLECTED: Final = "The bytes waited too long for their owner and were collected."
+LOST: Final = "The connection to the database was lost, and the bytes with it; send them again."
 COLUMNS: Final = ("blob_id", "number", "crcs", "data")
 
 
@@ -85,6 +86,11 @@ class PostgresBlobs:
         async with self.store.holds.held(blob_id(blob)), aclosing(_run(self.store, blob, start, stop)) as runs:
             async for data in runs:
                 yield data
+
+    def hold(self, bucket: Bucket, version: ObjectVersion) -> AbstractAsyncContextManager[None]:
+        """See Blobs. The content is held: in the ledger it stands for all its parts."""
+        del bucket  # a content's name is its own
+        return self.store.holds.held(uuid.UUID(version.content))
 
     async def copy_blob(self, bucket: Bucket, blob: Blob, target: Bucket, key: str) -> Blob:
         """See Blobs. The database copies its rows: no byte comes here."""
@@ -265,16 +271,13 @@ class _Writing:
         self._size = blob.size
 
     async def finish(self) -> Blob:
-        """Bring it all to the disk. Raises ServiceUnavailable when it was collected, against all holds."""
+        """Bring it all to the disk. Raises ServiceUnavailable when it was collected."""
         await self._ended()
 
         async def finish(session: Session) -> None:
+            await self._touch(session, "renew_blob")
             if self._last is not None:
                 await self._copy_in(session, self._last)
-            if await session.row("renew_blob", bucket_id(self._bucket), self._id) is None:
-                raise ServiceUnavailable(
-                    "The connection to the database was lost, and the bytes with it; send them again."
-                )
 
         self._begin(self._store.connections.transact(finish))
         await self._ended()
@@ -288,7 +291,7 @@ class _Writing:
         if self._task is not None:
             await asyncio.wait([self._task])
         try:
-            await free_blob(self._store, bucket_id(self._bucket), self._id)
+            await free_unfinished(self._store, bucket_id(self._bucket), self._id)
         except S3Error as error:
             logger.warning("bytes that were not wanted are left to the collector: %s", error)
 
@@ -302,14 +305,24 @@ class _Writing:
             self._task = None
 
     async def _put(self, block: Block) -> None:
-        await self._store.connections.transact(lambda session: self._copy_in(session, block), begin="begin_relaxed")
+        async def put(session: Session) -> None:
+            await self._touch(session, "stay_noted")
+            await self._copy_in(session, block)
+
+        await self._store.connections.transact(put, begin="begin_relaxed")
         self._count += 1
+
+    async def _touch(self, session: Session, how: str) -> None:
+        """Lock the ledger's entry. Raises ServiceUnavailable when it was collected, because the hold was lost."""
+        if await session.row(how, bucket_id(self._bucket), self._id) is None:
+            raise ServiceUnavailable(LOST)
 
     async def _copy_in(self, session: Session, block: Block) -> None:
         await session.copy("blocks", COLUMNS, [(self._id, self._count, block.crcs, block.data)])
 
     async def _copy(self, source: uuid.UUID, first: int, last: int) -> None:
         async def copy(session: Session) -> None:
+            await self._touch(session, "stay_noted")
             copied = await session.rows("copy_blocks", source, self._id, first, last)
             if len(copied) != last - first + 1:
                 raise InternalError(f"The stored bytes {source} are gone. Restore them from a backup.")

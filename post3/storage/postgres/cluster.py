@@ -5,7 +5,9 @@ session of its own: Ctrl-C reaches post3 alone, and what is in flight still fini
 
 It listens on no TCP port. Its socket is in a folder that only its user may enter, and it lets in, by the kernel's word
 (peer authentication), nobody but the user that post3 runs as and its own. As root, PostgreSQL refuses to run: it alone
-runs as an unprivileged user then, who owns DIR/pg and nothing else.
+runs as an unprivileged user then, who owns `data` and `run`. DIR/pg itself stays root's, so that this user can put
+nothing in the way of what root writes there; what root touches within `data` it takes for nothing but what it is
+(nofollow.py).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import pwd
 import shutil
@@ -23,12 +26,22 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from post3.storage.postgres.binaries import Binaries, find_binaries
+from post3.storage.postgres.nofollow import (
+    belongs_to,
+    give_tree,
+    make_folder,
+    may_pass,
+    open_file,
+    read_text,
+    replace_text,
+    take_over,
+)
 
 logger = logging.getLogger("post3")
 
@@ -45,6 +58,7 @@ LINGER: Final = 20.0
 PATIENCE: Final = 5.0
 """Seconds of starting after which it is told that it takes long."""
 LOG_SIZE: Final = 10 * 2**20
+GIVEN_UP: Final = "PostgreSQL was not waited for: post3 is stopping."
 UNPRIVILEGED: Final = ("postgres", "nobody")
 SETTINGS: Final = """\
 # Written by post3 at every start. Settings of your own belong into postgresql.conf, behind the line that includes this.
@@ -83,6 +97,8 @@ class Cluster:
         self.data = self.folder / name
         self._archive = archive.absolute() if archive is not None else None
         self.user_name = user
+        self.leaving = threading.Event()
+        """Set by whoever no longer waits for a start: it is given up."""
 
     def coming(self) -> Cluster:
         """The cluster that is to take this one's place; nothing is left of one that never came."""
@@ -120,15 +136,20 @@ class Cluster:
             environment |= {"HOME": str(self.folder), "USER": user.pw_name}
         return arguments
 
-    def run_program(self, *words: str | Path, timeout: float | None = INIT_TIME) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end, as its user. Raises ValueError with what it complained of."""
+    def run_program(
+        self, *words: str | Path, timeout: float | None = INIT_TIME, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end, as its user, in DIR/pg, where it may not write, or elsewhere.
+
+        Raises ValueError with what it complained of.
+        """
         done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs
             [str(word) for word in words],
             capture_output=True,
             text=True,
             timeout=timeout,
             check=False,
-            **self._as_user(),
+            **self._as_user() | ({} if cwd is None else {"cwd": cwd}),
         )
         if done.returncode:
             raise ValueError(f"{Path(words[0]).name} failed: {last_words(done.stderr or done.stdout)}")
@@ -138,21 +159,36 @@ class Cluster:
 
     def prepare(self) -> None:
         """Make DIR and DIR/pg, so that the user of PostgreSQL can get there and nobody else in. Raises ValueError."""
+        if self._archive is not None:
+            check_archive(self._archive)
         self.data_dir.mkdir(parents=True, exist_ok=True)
         user = self.user()
         if user is not None:
             self._let_through(user)
-        if not self.folder.exists():
-            self.folder.mkdir(mode=0o700, exist_ok=True)
-        owner = self.folder.stat().st_uid
-        wanted = os.geteuid() if user is None else user.pw_uid
-        if owner != wanted:
-            if user is None or owner != 0:
-                raise ValueError(
-                    f"{self.folder} belongs to user {_user_name(owner)}: run post3 as that user, or as root with "
-                    f"--pg-user {_user_name(owner)}, or name another --data-dir."
-                )
-            os.chown(self.folder, user.pw_uid, user.pw_gid)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self._check_owner(self.folder, self._uids)
+        if user is not None:
+            take_over(self.folder.resolve(), user)
+        if self.data.exists():
+            self._check_owner(self.data, self._uids[-1:])
+
+    @staticmethod
+    def _check_owner(folder: Path, uids: Sequence[int]) -> None:
+        owner = folder.stat().st_uid
+        if owner in uids:
+            return
+        name = _user_name(owner)
+        if os.geteuid() == 0:
+            advice = f"say --pg-user {name}"
+        else:
+            advice = f"run post3 as that user{f', or as root with --pg-user {name}' if owner else ''}"
+        raise ValueError(f"{folder} belongs to user {name}: {advice}, or name another --data-dir.")
+
+    @property
+    def _uids(self) -> tuple[int, ...]:
+        """Whose what stands in the folder may be: ours, and that of whoever runs it, which comes last."""
+        user = self.user()
+        return (os.geteuid(),) if user is None else (os.geteuid(), user.pw_uid)
 
     def _let_through(self, user: pwd.struct_passwd) -> None:
         """Let the user pass our own folder, and see that all above let it pass already."""
@@ -169,24 +205,40 @@ class Cluster:
 
     def lock(self, name: str, how: int) -> int:
         """A lock on a file in the folder; closing it gives it back, also when the process dies."""
-        fd = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = self._open(name)
         fcntl.flock(fd, how)
         return fd
 
+    def _open(self, name: str, flags: int = os.O_RDWR) -> int:
+        """A file in the folder, made if it is missing."""
+        return open_file(self.folder / name, flags | os.O_CREAT, self._uids)
+
     @contextmanager
-    def starting(self) -> Iterator[None]:
-        """Be the only one who starts or stops it."""
-        fd = self.lock("starting", fcntl.LOCK_EX)
+    def starting(self, within: float = math.inf) -> Iterator[None]:
+        """Be the only one who starts or stops it. Raises TimeoutError when it is somebody else for so many seconds."""
+        fd = self._open("starting")
         try:
+            self._wait_for(fd, time.monotonic() + within)
             yield
         finally:
             os.close(fd)
+
+    def _wait_for(self, fd: int, deadline: float) -> None:
+        """Lock a file, however long somebody else has it, unless it is no longer waited for."""
+        while True:
+            try:
+                return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError from None
+            if self.leaving.wait(0.02):
+                raise ValueError(GIVEN_UP)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Be the only one who uses it at all; it does not run. Raises ValueError where somebody uses it."""
         with self.starting():
-            users = os.open(self.folder / "users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            users = self._open("users")
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.end()  # one that a killed process left
@@ -199,13 +251,13 @@ class Cluster:
     def socket_folder(self) -> Path:
         """Where its socket is."""
         with contextlib.suppress(FileNotFoundError):
-            return Path((self.folder / "socket").read_text(encoding="utf-8"))
+            return Path(read_text(self.folder / "socket", self._uids))
         return self.folder / "run"
 
     def major(self) -> int | None:
         """The version that the cluster was made by; None while there is none."""
         with contextlib.suppress(FileNotFoundError):
-            return int((self.data / "PG_VERSION").read_text(encoding="ascii"))
+            return int(read_text(self.data / "PG_VERSION", self._uids))
         return None
 
     # The server
@@ -222,11 +274,11 @@ class Cluster:
     def pid(self) -> int | None:
         """The process of the server, if it lives."""
         pid = self._written_pid()
-        return pid if pid is not None and _is_server(pid) else None
+        return pid if pid is not None and _is_server(pid, self._uids) else None
 
     def _written_pid(self) -> int | None:
         with contextlib.suppress(FileNotFoundError, ValueError):
-            return int((self.data / "postmaster.pid").read_text(encoding="utf-8").partition("\n")[0])
+            return int(read_text(self.data / "postmaster.pid", self._uids).partition("\n")[0])
         return None
 
     def run(self) -> None:
@@ -282,12 +334,13 @@ class Cluster:
 
     def make(self, binaries: Binaries) -> None:
         """Make an empty cluster."""
+        make_folder(self.data, self.user())
         self.run_program(
             *(binaries.program("initdb"), "--pgdata", self.data, "--username", ROLE, "--encoding", "UTF8"),
             *("--locale", "C", "--data-checksums", "--auth", "peer"),
         )
-        with (self.data / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write("\ninclude_if_exists = 'post3.conf'\n")
+        settings = read_text(self.data / "postgresql.conf", self._uids)
+        self.write("postgresql.conf", f"{settings}\ninclude_if_exists = 'post3.conf'\n")
 
     def take(self, backup: Path) -> None:
         """Make it a copy of a backup."""
@@ -297,9 +350,7 @@ class Cluster:
             (self.data / name).unlink(missing_ok=True)
         user = self.user()
         if user is not None:
-            for place, _, names in os.walk(self.data):
-                for name in (".", *names):
-                    os.chown(os.path.join(place, name), user.pw_uid, user.pw_gid)
+            give_tree(self.data, user)
 
     def configure(self, more: str = "") -> None:
         """Write what of the configuration is ours."""
@@ -309,48 +360,32 @@ class Cluster:
             self._prepare_archive(self._archive)
             command = ARCHIVE_COMMAND.format(folder=self._archive)
             settings += ARCHIVING.format(command=quoted(command))
-        self._write(self.data / "post3.conf", settings)
-        self._write(self.data / "pg_hba.conf", "local all all peer map=post3\nlocal replication all peer map=post3\n")
-        user = self.user()
-        users = {os.geteuid(), os.geteuid() if user is None else user.pw_uid}
-        self._write(self.data / "pg_ident.conf", "".join(f"post3 {_user_name(uid)} {ROLE}\n" for uid in sorted(users)))
+        self.write("post3.conf", settings)
+        self.write("pg_hba.conf", "local all all peer map=post3\nlocal replication all peer map=post3\n")
+        users = sorted(set(self._uids))
+        self.write("pg_ident.conf", "".join(f"post3 {_user_name(uid)} {ROLE}\n" for uid in users))
+
+    def write(self, name: str, text: str) -> None:
+        """Write a small file of the cluster whole."""
+        replace_text(self.data / name, text, self.user())
 
     def _prepare_archive(self, archive: Path) -> None:
-        if any(character in str(archive) for character in '"$`\\%\n'):
-            raise ValueError(f"--pg-archive {archive}: its name may not contain quotes, $, `, \\, % or line ends.")
         user = self.user()
         if not archive.exists():
-            archive.mkdir(mode=0o700)
-            if user is not None:
-                os.chown(archive, user.pw_uid, user.pw_gid)
+            make_folder(archive, user)
         if user is not None and not all(may_pass(parent, user) for parent in [*archive.parents, archive]):
             raise ValueError(f"PostgreSQL runs as user {user.pw_name}, who may not write to --pg-archive {archive}.")
 
     def _socket_place(self) -> Path:
         """A folder for the socket, private and with a path that is short enough; made if it is missing."""
-        here = self.folder / "run"
+        here, place = self.folder / "run", self.socket_folder()
         if len(os.fsencode(here / f".s.PGSQL.{PORT}.lock")) <= LONGEST_SOCKET:
             place = here
-            place.mkdir(mode=0o700, exist_ok=True)
-        else:
-            place = self.socket_folder()
-            if place == here or not place.exists():
-                place = Path(tempfile.mkdtemp(prefix="post3-"))
-        user = self.user()
-        if user is not None:
-            os.chown(place, user.pw_uid, user.pw_gid)
-        self._write(self.folder / "socket", str(place))
+        elif place == here or not belongs_to(place, self._uids[-1]):
+            place = Path(tempfile.mkdtemp(prefix="post3-"))
+        make_folder(place, self.user())
+        replace_text(self.folder / "socket", str(place), None)
         return place
-
-    def _write(self, path: Path, text: str) -> None:
-        """Write a small file whole, for its user to read."""
-        making = path.with_name(f".{path.name}.new")
-        making.write_text(text, encoding="utf-8")
-        user = self.user()
-        if user is not None:
-            os.chown(making, user.pw_uid, user.pw_gid)
-        making.chmod(0o600)
-        making.rename(path)
 
     def _can_run(self, binaries: Binaries) -> bool:
         with contextlib.suppress(ValueError, OSError):
@@ -381,12 +416,12 @@ class Cluster:
         would take it for one. That its own processes are gone, PostgreSQL sees by its shared memory.
         """
         pid = self._written_pid()
-        if pid is not None and _exists(pid) and not _is_server(pid):
+        if pid is not None and _exists(pid) and not _is_server(pid, self._uids):
             (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _started(self, binaries: Binaries, log: Path) -> bool:
         """Start it and wait until it is ready; False when it ends before."""
-        with log.open("ab") as output:
+        with open(self._open(log.name, os.O_WRONLY | os.O_APPEND), "ab") as output:
             server = subprocess.Popen(  # noqa: S603 - PostgreSQL's own program
                 [binaries.program("postgres"), "-D", str(self.data)],
                 stdout=output,
@@ -405,6 +440,10 @@ class Cluster:
         while not self._is_ready():
             if ended.wait(0.01):
                 return False
+            if self.leaving.is_set():
+                server.send_signal(signal.SIGINT)
+                ended.wait(STOP_TIME)
+                raise ValueError(GIVEN_UP)
             if not told and time.monotonic() - began > PATIENCE:
                 logger.warning("PostgreSQL is still starting; after a crash it repeats what its log holds")
                 told = True
@@ -413,7 +452,7 @@ class Cluster:
     def _is_ready(self) -> bool:
         """Whether it lets people in: the eighth line of its pid file tells (as pg_ctl reads it)."""
         with contextlib.suppress(FileNotFoundError, IndexError):
-            return (self.data / "postmaster.pid").read_text(encoding="utf-8").split("\n")[7].strip() == "ready"
+            return read_text(self.data / "postmaster.pid", self._uids).split("\n")[7].strip() == "ready"
         return False
 
     def end(self) -> None:
@@ -430,16 +469,16 @@ class Cluster:
         place = self.socket_folder()
         if self.pid() == pid:
             logger.warning("PostgreSQL (process %d) did not stop", pid)
-        elif place != self.folder / "run":
+        elif place != self.folder / "run" and belongs_to(place, self._uids[-1]):
             shutil.rmtree(place, ignore_errors=True)
 
 
-def may_pass(folder: Path, user: pwd.struct_passwd) -> bool:
-    """Whether a user may enter a folder, by its owner, group and mode."""
-    about = folder.stat()
-    if about.st_uid == user.pw_uid:
-        return bool(about.st_mode & stat.S_IXUSR)
-    return bool(about.st_mode & (stat.S_IXGRP if about.st_gid == user.pw_gid else stat.S_IXOTH))
+def check_archive(archive: Path) -> None:
+    """Raise ValueError for a folder that nothing can be archived to."""
+    if any(character in str(archive) for character in '"$`\\%\n'):
+        raise ValueError(f"--pg-archive {archive}: its name may not contain quotes, $, `, \\, % or line ends.")
+    if not archive.parent.exists():
+        raise ValueError(f"--pg-archive {archive}: there is no folder {archive.parent}; make it first.")
 
 
 def _exists(pid: int) -> bool:
@@ -452,8 +491,8 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _is_server(pid: int) -> bool:
-    """Whether that process is a PostgreSQL which lives, as far as the system tells.
+def _is_server(pid: int, uids: Sequence[int]) -> bool:
+    """Whether that process is a PostgreSQL of one of these users which lives, as far as the system tells.
 
     In a container, numbers begin anew with each start, and somebody else may have it; and one that died stays in the
     list until its parent has asked for it.
@@ -461,11 +500,12 @@ def _is_server(pid: int) -> bool:
     if not Path("/proc/self/stat").exists():
         return _exists(pid)
     try:
+        owner = os.stat(f"/proc/{pid}").st_uid
         about = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return False
     name, _, rest = about.partition("(")[2].rpartition(") ")
-    return name == "postgres" and rest[:1] not in ("Z", "X")
+    return name == "postgres" and rest[:1] not in ("Z", "X") and owner in uids
 
 
 def _user_name(uid: int) -> str:

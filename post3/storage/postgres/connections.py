@@ -3,8 +3,9 @@
 A pool that resets its connections and prepares anew costs more than half the rate of small reads (measured). No
 connection is held while a client is slow: who takes one gives it back before it waits for anybody else.
 
-A read that loses its connection is tried again on another. A change is not: nobody knows what became of it. It is
-answered SlowDown (503), which every client may repeat.
+A read that loses its connection is tried again on another, unless it waited in vain for its answer: it would wait as
+long again. A change is not: nobody knows what became of it. It is answered SlowDown (503), which every client may
+repeat.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ Row: TypeAlias = asyncpg.Record
 Record: TypeAlias = tuple[Any, ...]
 
 WAIT: Final = 10.0
-"""Seconds that a request waits for a connection before it is told to slow down."""
+"""Seconds that a request waits for a connection before it is told to slow down, also where the database first has to be
+started: a start goes on without it."""
 RECONNECT: Final = 3.0
 """Seconds for which a connection is tried to be made while the database does not answer."""
 PAUSE: Final = 0.1
@@ -177,7 +179,7 @@ class Connections:
                 async with self._session() as session:
                     return await work(session)
             except (*LOST, asyncpg.InvalidCachedStatementError) as error:
-                if turn + 1 == READ_TRIES:
+                if turn + 1 == READ_TRIES or isinstance(error, TimeoutError):
                     raise refusal(error) or error from error
             except asyncpg.PostgresError as error:
                 raise refusal(error) or error from error
@@ -262,15 +264,17 @@ class Connections:
             self._count -= 1
         if self._closed:
             raise SlowDown("The server is stopping.")
+        deadline = asyncio.get_running_loop().time() + WAIT
         if self._count < self._limit:
             self._count += 1
-            return await self._open()
-        return await self._wait() or await self._open()
+            return await self._open(deadline)
+        return await self._wait(deadline) or await self._open(deadline)
 
-    async def _open(self) -> Session:
+    async def _open(self, deadline: float) -> Session:
         """Open one that is already counted."""
         try:
-            return await self.session()
+            async with asyncio.timeout_at(deadline):
+                return await self.session()
         except ValueError as error:
             self._hand_on(None)
             logger.warning("the database cannot be started: %s", error)
@@ -279,12 +283,12 @@ class Connections:
             self._hand_on(None)
             raise
 
-    async def _wait(self) -> Session | None:
+    async def _wait(self, deadline: float) -> Session | None:
         """The next one that is given back; None for the right to open one."""
         waiting: asyncio.Future[Session | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         try:
-            async with asyncio.timeout(WAIT):
+            async with asyncio.timeout_at(deadline):
                 return await waiting
         except (TimeoutError, asyncio.CancelledError) as error:
             if waiting.done() and not waiting.cancelled():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 
 class Database(Protocol):
@@ -33,7 +33,9 @@ class RemoteDatabase(Database):
     async def start(self) -> Mapping[str, Any]:
         """See Database."""
         arguments: dict[str, Any] = {"dsn": self.url}
-        if "," in urlsplit(self.url).netloc and "target_session_attrs" not in urlsplit(self.url).query:
+        url = urlsplit(self.url)
+        options = dict(parse_qsl(url.query))
+        if "," in url.netloc + options.get("host", "") and "target_session_attrs" not in options:
             # Of several hosts, whichever takes writes now.
             arguments["target_session_attrs"] = "read-write"
         return arguments

@@ -54,5 +54,5 @@ def refusal(error: BaseException) -> S3Error | None:
         answer = SlowDown("The database is busy; try again.")
     else:
         return None
-    logger.warning("the database failed: %s: %s", type(error).__name__, error)
+    logger.warning("the database failed: %s: %s", type(error).__name__, str(error) or "no answer in time")
     return answer

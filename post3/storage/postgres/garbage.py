@@ -61,6 +61,17 @@ async def free_blob(store: Store, bucket: int, id: uuid.UUID) -> None:
     await _free(store, bucket, id, AT_ONCE, set())
 
 
+async def free_unfinished(store: Store, bucket: int, id: uuid.UUID) -> None:
+    """Free bytes that never had an owner, also where the ledger does not know them any more."""
+    await free_blob(store, bucket, id)
+
+    async def free(session: Session) -> list[Row]:
+        return await session.rows("free_blocks", id, BLOCKS_AT_ONCE)
+
+    while await store.connections.transact(free):
+        pass
+
+
 async def _free(store: Store, bucket: int, id: uuid.UUID, older_than: timedelta, held: set[int]) -> list[int]:
     """Free a blob, or a content with all its parts, unless somebody owns or holds it; the sizes of the blobs."""
     size, done = 0, False
@@ -95,7 +106,8 @@ async def _free_some(
         return True, 0, []
     await session.rows("free_parts", bucket, id, since)
     freed = await session.rows("free_blocks", id, BLOCKS_AT_ONCE)
-    done = len(freed) < BLOCKS_AT_ONCE or _begins(freed)
+    # Fewer than that many were behind the last one if a writer, whose hold was lost, went on meanwhile.
+    done = not freed or _begins(freed)
     if done:
         await session.rows("forget_garbage", bucket, id)
     return done, sum(row["size"] for row in freed), blobs

@@ -112,10 +112,10 @@ class Holds:
             self._lose()
             self._session = await self._connect()
             self._session.connection.add_termination_listener(lambda _: self._changed.set())
-        wanted = set(self._wanted)
-        if missing := wanted - self._locked:
+        if missing := self._wanted.keys() - self._locked:
             await self._session.value("hold", list(missing))
             self._locked |= missing
-        if spare := self._locked - wanted:
+        # Asked again: somebody may want by now what nobody wanted before that, and rely on its being locked.
+        if spare := self._locked - self._wanted.keys():
             self._locked -= spare
             await self._session.value("let_go", list(spare))

@@ -90,12 +90,17 @@ def reached(database: Database) -> Iterator[Reached]:
         if isinstance(database, EmbeddedDatabase):
             place = asyncio.run(database.start())
             conninfo = " ".join(f"{_WORDS.get(name, name)}={_quoted(str(value))}" for name, value in place.items())
-            yield Reached(find_binaries(database.cluster.major()), conninfo, {})
+            yield Reached(_binaries(database), conninfo, {})
         elif isinstance(database, RemoteDatabase):
             conninfo, password = without_password(database.url)
-            yield Reached(find_binaries(), conninfo, {"PGPASSWORD": password} if password else {})
+            yield Reached(_binaries(database), conninfo, {"PGPASSWORD": password} if password else {})
     finally:
         asyncio.run(database.stop())
+
+
+def _binaries(database: Database) -> Binaries:
+    """The programs that fit a database: of its version where it is post3's own and made already, else the newest."""
+    return find_binaries(database.cluster.major() if isinstance(database, EmbeddedDatabase) else None)
 
 
 _WORDS: Final = {"database": "dbname"}
@@ -142,16 +147,19 @@ def dump(database: Database, schema: str, file: Path, progress: Progress) -> int
 
 
 def restore_dump(database: Database, schema: str, file: Path) -> None:
-    """Bring a dump back, all of it or nothing, into a database whose schema holds nothing. Raises ValueError."""
+    """Bring a dump back, all of it or nothing, into a database whose schema holds nothing. Raises ValueError.
+
+    Before anything else it is seen that it is a dump: no store is made for what is none.
+    """
+    contents = subprocess.run(  # noqa: S603 - PostgreSQL's own program
+        [_binaries(database).program("pg_restore"), "--list", str(file)], capture_output=True, text=True, check=False
+    )
+    if contents.returncode:
+        raise ValueError(f"{file} cannot be read as a dump: {last_words(contents.stderr)}")
+    dumped = _SCHEMA.findall(contents.stdout)
+    if dumped != [schema]:
+        raise ValueError(f"{file} is a dump of the schema {', '.join(dumped) or '(none)'}: say --pg-schema.")
     with reached(database) as place:
-        contents = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-            [place.binaries.program("pg_restore"), "--list", str(file)], capture_output=True, text=True, check=False
-        )
-        if contents.returncode:
-            raise ValueError(f"{file} cannot be read as a dump: {last_words(contents.stderr)}")
-        dumped = _SCHEMA.findall(contents.stdout)
-        if dumped != [schema]:
-            raise ValueError(f"{file} is a dump of the schema {', '.join(dumped) or '(none)'}: say --pg-schema.")
         asyncio.run(_check_empty(database, schema))
         place.run("pg_restore", "--clean", "--if-exists", "--single-transaction", "--no-owner", "--no-privileges", file)
 
@@ -236,7 +244,7 @@ def _restore(cluster: Cluster, backup: Path, archive: Path | None, target: str |
         try:
             coming.take(backup)
             if archive is not None:
-                (coming.data / "recovery.signal").touch()
+                coming.write("recovery.signal", "")
                 settings = RECOVERY.format(archive=quoted(archive.absolute()))
             if target is not None:
                 settings += f"recovery_target_time = '{target}'\n"
@@ -281,7 +289,10 @@ def _upgrade(cluster: Cluster) -> tuple[int, int, Path]:
                 *("--old-bindir", old.folder, "--new-bindir", new.folder),
                 *("--old-datadir", cluster.data, "--new-datadir", coming.data),
                 timeout=None,
+                cwd=coming.data,
             )
+            # It would remove what is at the old place, and that is the new one in a moment.
+            (coming.data / "delete_old_cluster.sh").unlink(missing_ok=True)
         except BaseException:
             shutil.rmtree(coming.data, ignore_errors=True)
             raise

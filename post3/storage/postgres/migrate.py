@@ -3,13 +3,19 @@
 Each file names the oldest program that can still work with the schema it makes, as a *level*: the number of the newest
 migration that a program knows. So an older program goes on working beside a newer one while servers are upgraded, and
 refuses a schema only when a migration says that it must.
+
+A migration is one transaction, unless its second line says `-- outside a transaction`: then its statements run one by
+one, each of them such that it can be run again, because what came before a failure stays. So indexes are made and
+dropped CONCURRENTLY, while servers go on writing. No step waits long for a lock that others would queue behind.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,7 +27,20 @@ from post3.storage.postgres.sql import in_schema, load_statements
 
 OLDEST_SERVER: Final = 15
 _FILE: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
-_OLDEST: Final = re.compile(r"-- oldest program: (\d+)\n")
+_HEADER: Final = re.compile(r"-- oldest program: (\d+)\n(-- outside a transaction\n)?")
+_COMMENT: Final = re.compile(r"--.*")
+
+LOCK_TIMEOUT: Final = "2s"
+"""Who waits for a table's lock lets everybody after it wait too: it gives up soon, and comes again."""
+LONG_LOCK_TIMEOUT: Final = "15min"
+"""Nobody queues behind a step outside a transaction, which waits for the end of all transactions before it."""
+TRIES: Final = 20
+PAUSE: Final = 0.5
+"""Seconds before it comes again."""
+POLL: Final = 0.05
+"""Seconds between two looks whether another server has ended its migration."""
+STEP_TIMEOUT: Final = 7 * 24 * 3600.0
+"""Seconds that a step may take: an index of a large table takes its time."""
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -33,11 +52,19 @@ class Migration:
     number: int
     oldest_program: int
     text: str
+    in_transaction: bool = True
 
     @property
     def checksum(self) -> str:
         """SHA-256 of its text: what was applied is never changed afterwards."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def steps(self) -> list[str]:
+        """What is sent at once. Outside a transaction, no text in the file may contain a semicolon or two dashes."""
+        if self.in_transaction:
+            return [self.text]
+        return [step for step in _COMMENT.sub("", self.text).split(";") if step.strip()]
 
 
 @cache
@@ -49,11 +76,16 @@ def load_migrations() -> tuple[Migration, ...]:
         if name is None:
             continue
         text = file.read_text(encoding="utf-8")
-        oldest = _OLDEST.match(text)
-        if oldest is None:
-            raise ValueError(f"{file.name} does not begin with the oldest program that can work with it.")
-        migrations.append(Migration(int(name[1]), int(oldest[1]), text))
+        migrations.append(parse_migration(int(name[1]), text))
     return tuple(migrations)
+
+
+def parse_migration(number: int, text: str) -> Migration:
+    """The migration of a file's text. Raises ValueError unless it begins as it must."""
+    header = _HEADER.match(text)
+    if header is None:
+        raise ValueError(f"Migration {number} does not begin with the oldest program that can work with it.")
+    return Migration(number, int(header[1]), text, in_transaction=header[2] is None)
 
 
 async def migrate(connection: Connection, schema: str, migrations: tuple[Migration, ...] | None = None) -> None:
@@ -66,16 +98,56 @@ async def migrate(connection: Connection, schema: str, migrations: tuple[Migrati
     await _check_server(connection)
     if not _missing(await _applied(connection, schema), migrations, schema):
         return
-    async with connection.transaction():
-        await connection.execute(statements["lock_migrations"], schema)
+    async with _alone(connection, schema):
         if not await connection.fetchval(statements["has_schema"], schema):
             await _create_schema(connection, schema)
         await connection.execute(statements["create_migrations"])
         for migration in _missing(await _applied(connection, schema), migrations, schema):
-            await connection.execute(in_schema(migration.text, schema))
-            await connection.execute(
-                statements["note_migration"], migration.number, migration.checksum, migration.oldest_program
-            )
+            await _apply(connection, migration, schema)
+
+
+@asynccontextmanager
+async def _alone(connection: Connection, schema: str) -> AsyncIterator[None]:
+    """Keep other servers from the migrations of a schema meanwhile."""
+    statements = load_statements(schema)
+    # Not waited for in the database: an index that is made concurrently would wait for the end of that wait.
+    while not await connection.fetchval(statements["lock_migrations"], schema):  # noqa: ASYNC110 - another server
+        await asyncio.sleep(POLL)
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute(statements["wait_as_usual"])
+            await connection.execute(statements["unlock_migrations"], schema)
+
+
+async def _apply(connection: Connection, migration: Migration, schema: str) -> None:
+    """Apply one, again while others keep it from its locks. Raises ValueError when they go on."""
+    for _ in range(TRIES if migration.in_transaction else 1):
+        try:
+            if migration.in_transaction:
+                async with connection.transaction():
+                    await _run(connection, migration, schema, LOCK_TIMEOUT)
+            else:
+                await _run(connection, migration, schema, LONG_LOCK_TIMEOUT)
+        except asyncpg.LockNotAvailableError:
+            await asyncio.sleep(PAUSE)
+        else:
+            return
+    raise ValueError(
+        f"Migration {migration.number} of the schema {schema} cannot lock what it changes: end the long transactions "
+        "in this database, and start again."
+    )
+
+
+async def _run(connection: Connection, migration: Migration, schema: str, lock_timeout: str) -> None:
+    statements = load_statements(schema)
+    await connection.execute(statements["wait_at_most"], lock_timeout)
+    for step in migration.steps:
+        await connection.execute(in_schema(step, schema), timeout=STEP_TIMEOUT)
+    await connection.execute(
+        statements["note_migration"], migration.number, migration.checksum, migration.oldest_program
+    )
 
 
 async def check_sessions(one: Connection, other: Connection) -> None:

@@ -14,7 +14,11 @@ from post3.model.upload import Upload
 from post3.storage.documents import (
     Document,
     acl_member,
+    encryption_member,
+    envelope_member,
     load_acl,
+    load_encryption,
+    load_envelope,
     load_tags,
     load_tree,
     microseconds,
@@ -73,6 +77,7 @@ def version_document(version: ObjectVersion) -> str:
         "checksums": dict(version.checksums),
         "checksum_type": version.checksum_type,
         **acl_member(version.acl),
+        **encryption_member(version.encryption),
         **tags_member(version.tags),
     }
     body = version.body
@@ -84,6 +89,7 @@ def version_document(version: ObjectVersion) -> str:
             "modified": microseconds(body.modified),
             "stored": body.blob.size,
             "checksums": dict(body.checksums),
+            **envelope_member(body.encryption),
         }
     return to_json(document)
 
@@ -124,6 +130,7 @@ def load_version(bucket: str, row: Row) -> ObjectVersion:
             moment(described["modified"]),
             Blob(str(row["content"]), described["stored"], inline),
             described["checksums"],
+            encryption=load_envelope(described),
         )
     return _version(bucket, row, document, body)
 
@@ -157,6 +164,7 @@ def _version(bucket: str, row: Row, document: Document, body: Part | None) -> Ob
         metadata=document["metadata"],
         tags=load_tags(document),
         acl=load_acl(document),
+        encryption=load_encryption(document),
     )
 
 
@@ -173,6 +181,7 @@ def upload_document(upload: Upload) -> str:
             "checksum_algorithm": upload.checksum_algorithm,
             "checksum_type": upload.checksum_type,
             **acl_member(upload.acl),
+            **encryption_member(upload.encryption),
             **tags_member(upload.tags),
         }
     )
@@ -181,7 +190,7 @@ def upload_document(upload: Upload) -> str:
 def load_upload(bucket: str, row: Row) -> Upload:
     """The upload of a row."""
     document: Document = json.loads(row["document"])
-    document["acl"] = load_acl(document)
+    document |= {"acl": load_acl(document), "encryption": load_encryption(document)}
     return Upload(
         bucket=bucket,
         key=row["key"].decode(),
@@ -196,19 +205,21 @@ def load_upload(bucket: str, row: Row) -> Upload:
 
 def part_document(part: Part) -> str:
     """What has no column."""
-    return to_json({"checksums": dict(part.checksums)})
+    return to_json({"checksums": dict(part.checksums), **envelope_member(part.encryption)})
 
 
 def load_part(row: Row) -> Part:
     """The part of a row."""
+    document: Document = json.loads(row["document"])
     return Part(
         number=row["number"],
         size=row["size"],
         etag=row["etag"],
         modified=row["modified"],
         blob=Blob(str(row["blob_id"]), row["stored"]),
-        checksums=json.loads(row["document"])["checksums"],
+        checksums=document["checksums"],
         start=row["start"] or 0,
+        encryption=load_envelope(document),
     )
 
 

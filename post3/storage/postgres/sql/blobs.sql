@@ -5,6 +5,10 @@
 -- whoever gives the bytes an owner looks at that.
 INSERT INTO post3.garbage (bucket_id, id) SELECT id, $2 FROM post3.buckets WHERE id = $1 RETURNING id;
 
+-- stay_noted --
+-- With each block: the collector, which locks the entry before it frees anything, waits for the block or goes before it.
+SELECT id FROM post3.garbage WHERE bucket_id = $1 AND id = $2 FOR KEY SHARE;
+
 -- renew_blob --
 -- Complete: however long it took, the time that the bytes may wait for an owner begins now.
 UPDATE post3.garbage SET since = clock_timestamp() WHERE bucket_id = $1 AND id = $2 RETURNING id;

@@ -1,5 +1,7 @@
 -- Pages. Each is one statement that reads a few index entries for each row it returns, however many keys there are. Lists
 -- never read a body. A key is UTF-8, which never contains the byte FF: `prefix || FF` is behind all that begin with it.
+--
+-- Each asks for its rows in the words of its index (0002_indexes_to_be_asked_for.sql), so that no other can serve it.
 
 -- list_current --
 -- $2 to $3: the keys from which on, and before which. $4: how many.
@@ -7,8 +9,10 @@ SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_curr
        v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document
   FROM post3.buckets b LEFT JOIN LATERAL (
         SELECT * FROM post3.versions
-         WHERE bucket_id = b.id AND key >= $2 AND key < $3 AND is_current AND NOT is_delete_marker
-         ORDER BY key LIMIT $4
+         WHERE bucket_id = b.id AND is_current AND NOT is_delete_marker
+           AND CASE WHEN is_current AND NOT is_delete_marker THEN key END >= $2
+           AND CASE WHEN is_current AND NOT is_delete_marker THEN key END < $3
+         ORDER BY CASE WHEN is_current AND NOT is_delete_marker THEN key END LIMIT $4
        ) v ON true
  WHERE b.id = $1
  ORDER BY v.key;
@@ -23,8 +27,10 @@ WITH RECURSIVE walk AS (
            v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content, v.stored, v.size, v.etag,
            v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document
       FROM (SELECT * FROM post3.versions
-             WHERE bucket_id = $1 AND key >= $2 AND key < $3 AND is_current AND NOT is_delete_marker
-             ORDER BY key LIMIT 1) v
+             WHERE bucket_id = $1 AND is_current AND NOT is_delete_marker
+               AND CASE WHEN is_current AND NOT is_delete_marker THEN key END >= $2
+               AND CASE WHEN is_current AND NOT is_delete_marker THEN key END < $3
+             ORDER BY CASE WHEN is_current AND NOT is_delete_marker THEN key END LIMIT 1) v
      UNION ALL
     SELECT w.step + 1, v.key,
            CASE WHEN position($6 IN substring(v.key FROM $5 + 1)) > 0
@@ -33,9 +39,11 @@ WITH RECURSIVE walk AS (
            v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document
       FROM walk w CROSS JOIN LATERAL (
             SELECT * FROM post3.versions
-             WHERE bucket_id = $1 AND key >= coalesce(w.common || '\xff'::bytea, w.key || '\x00'::bytea) AND key < $3
-               AND is_current AND NOT is_delete_marker
-             ORDER BY key LIMIT 1
+             WHERE bucket_id = $1 AND is_current AND NOT is_delete_marker
+               AND CASE WHEN is_current AND NOT is_delete_marker THEN key END
+                   >= coalesce(w.common || '\xff'::bytea, w.key || '\x00'::bytea)
+               AND CASE WHEN is_current AND NOT is_delete_marker THEN key END < $3
+             ORDER BY CASE WHEN is_current AND NOT is_delete_marker THEN key END LIMIT 1
            ) v
      WHERE w.step < $4
 )
@@ -47,10 +55,10 @@ SELECT b.revision AS bucket_revision, walk.* FROM post3.buckets b LEFT JOIN walk
 SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content,
        v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document
   FROM post3.buckets b LEFT JOIN LATERAL (
-        (SELECT * FROM post3.versions WHERE bucket_id = b.id AND key = $5 AND sequence < $6
+        (SELECT * FROM post3.versions WHERE bucket_id = b.id AND key = $5 AND sequence < $6 AND sequence > 0
           ORDER BY key, sequence DESC LIMIT $4)
          UNION ALL
-        (SELECT * FROM post3.versions WHERE bucket_id = b.id AND key >= $2 AND key < $3
+        (SELECT * FROM post3.versions WHERE bucket_id = b.id AND key >= $2 AND key < $3 AND sequence > 0
           ORDER BY key, sequence DESC LIMIT $4)
          ORDER BY key, sequence DESC LIMIT $4
        ) v ON true
@@ -65,10 +73,10 @@ WITH RECURSIVE walk AS (
                 THEN substring(v.key FOR $7 + position($8 IN substring(v.key FROM $7 + 1)) - 1 + octet_length($8)) END AS common,
            v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content, v.stored, v.size, v.etag,
            v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document
-      FROM ((SELECT * FROM post3.versions WHERE bucket_id = $1 AND key = $5 AND sequence < $6
+      FROM ((SELECT * FROM post3.versions WHERE bucket_id = $1 AND key = $5 AND sequence < $6 AND sequence > 0
               ORDER BY key, sequence DESC LIMIT 1)
              UNION ALL
-            (SELECT * FROM post3.versions WHERE bucket_id = $1 AND key >= $2 AND key < $3
+            (SELECT * FROM post3.versions WHERE bucket_id = $1 AND key >= $2 AND key < $3 AND sequence > 0
               ORDER BY key, sequence DESC LIMIT 1)
              ORDER BY key, sequence DESC LIMIT 1) v
      UNION ALL
@@ -80,10 +88,12 @@ WITH RECURSIVE walk AS (
       FROM walk w CROSS JOIN LATERAL (
             (SELECT * FROM post3.versions
               WHERE bucket_id = $1 AND w.common IS NULL AND key = w.key AND sequence < w.sequence
+                AND sequence > 0
               ORDER BY key, sequence DESC LIMIT 1)
              UNION ALL
             (SELECT * FROM post3.versions
               WHERE bucket_id = $1 AND key >= coalesce(w.common || '\xff'::bytea, w.key || '\x00'::bytea) AND key < $3
+                AND sequence > 0
               ORDER BY key, sequence DESC LIMIT 1)
              ORDER BY key, sequence DESC LIMIT 1
            ) v
@@ -95,11 +105,14 @@ SELECT b.revision AS bucket_revision, walk.* FROM post3.buckets b LEFT JOIN walk
 -- Open ones, by key, then by birth. The page may begin inside key $5, behind upload $6.
 SELECT b.revision AS bucket_revision, u.key, u.upload_id, u.content, u.owner, u.initiated, u.version_id, u.document
   FROM post3.buckets b LEFT JOIN LATERAL (
-        (SELECT * FROM post3.uploads WHERE bucket_id = b.id AND key = $5 AND upload_id > $6 AND version_id IS NULL
-          ORDER BY key, upload_id LIMIT $4)
+        (SELECT * FROM post3.uploads WHERE bucket_id = b.id AND version_id IS NULL
+            AND CASE WHEN version_id IS NULL THEN key END = $5 AND upload_id > $6
+          ORDER BY CASE WHEN version_id IS NULL THEN key END, upload_id LIMIT $4)
          UNION ALL
-        (SELECT * FROM post3.uploads WHERE bucket_id = b.id AND key >= $2 AND key < $3 AND version_id IS NULL
-          ORDER BY key, upload_id LIMIT $4)
+        (SELECT * FROM post3.uploads WHERE bucket_id = b.id AND version_id IS NULL
+            AND CASE WHEN version_id IS NULL THEN key END >= $2
+            AND CASE WHEN version_id IS NULL THEN key END < $3
+          ORDER BY CASE WHEN version_id IS NULL THEN key END, upload_id LIMIT $4)
          ORDER BY key, upload_id LIMIT $4
        ) u ON true
  WHERE b.id = $1
@@ -111,11 +124,14 @@ WITH RECURSIVE walk AS (
            CASE WHEN position($8 IN substring(u.key FROM $7 + 1)) > 0
                 THEN substring(u.key FOR $7 + position($8 IN substring(u.key FROM $7 + 1)) - 1 + octet_length($8)) END AS common,
            u.upload_id, u.content, u.owner, u.initiated, u.version_id, u.document
-      FROM ((SELECT * FROM post3.uploads WHERE bucket_id = $1 AND key = $5 AND upload_id > $6 AND version_id IS NULL
-              ORDER BY key, upload_id LIMIT 1)
+      FROM ((SELECT * FROM post3.uploads WHERE bucket_id = $1 AND version_id IS NULL
+                AND CASE WHEN version_id IS NULL THEN key END = $5 AND upload_id > $6
+              ORDER BY CASE WHEN version_id IS NULL THEN key END, upload_id LIMIT 1)
              UNION ALL
-            (SELECT * FROM post3.uploads WHERE bucket_id = $1 AND key >= $2 AND key < $3 AND version_id IS NULL
-              ORDER BY key, upload_id LIMIT 1)
+            (SELECT * FROM post3.uploads WHERE bucket_id = $1 AND version_id IS NULL
+                AND CASE WHEN version_id IS NULL THEN key END >= $2
+                AND CASE WHEN version_id IS NULL THEN key END < $3
+              ORDER BY CASE WHEN version_id IS NULL THEN key END, upload_id LIMIT 1)
              ORDER BY key, upload_id LIMIT 1) u
      UNION ALL
     SELECT w.step + 1, u.key,
@@ -124,13 +140,15 @@ WITH RECURSIVE walk AS (
            u.upload_id, u.content, u.owner, u.initiated, u.version_id, u.document
       FROM walk w CROSS JOIN LATERAL (
             (SELECT * FROM post3.uploads
-              WHERE bucket_id = $1 AND w.common IS NULL AND key = w.key AND upload_id > w.upload_id AND version_id IS NULL
-              ORDER BY key, upload_id LIMIT 1)
+              WHERE bucket_id = $1 AND version_id IS NULL AND w.common IS NULL
+                AND CASE WHEN version_id IS NULL THEN key END = w.key AND upload_id > w.upload_id
+              ORDER BY CASE WHEN version_id IS NULL THEN key END, upload_id LIMIT 1)
              UNION ALL
             (SELECT * FROM post3.uploads
-              WHERE bucket_id = $1 AND key >= coalesce(w.common || '\xff'::bytea, w.key || '\x00'::bytea) AND key < $3
-                AND version_id IS NULL
-              ORDER BY key, upload_id LIMIT 1)
+              WHERE bucket_id = $1 AND version_id IS NULL
+                AND CASE WHEN version_id IS NULL THEN key END >= coalesce(w.common || '\xff'::bytea, w.key || '\x00'::bytea)
+                AND CASE WHEN version_id IS NULL THEN key END < $3
+              ORDER BY CASE WHEN version_id IS NULL THEN key END, upload_id LIMIT 1)
              ORDER BY key, upload_id LIMIT 1
            ) u
      WHERE w.step < $4

@@ -18,8 +18,17 @@ SELECT to_regnamespace($1) IS NOT NULL;
 SELECT to_regclass('post3.migrations') IS NOT NULL;
 
 -- lock_migrations --
--- Several servers may start at once: one makes the schema, the others wait for it.
-SELECT pg_advisory_xact_lock(hashtextextended('migrations of ' || $1, 0));
+-- Several servers may start at once: one makes the schema, the others ask again.
+SELECT pg_try_advisory_lock(hashtextextended('migrations of ' || $1, 0));
+
+-- unlock_migrations --
+SELECT pg_advisory_unlock(hashtextextended('migrations of ' || $1, 0));
+
+-- wait_at_most --
+SELECT set_config('lock_timeout', $1, false);
+
+-- wait_as_usual --
+RESET lock_timeout;
 
 -- create_schema --
 CREATE SCHEMA post3;

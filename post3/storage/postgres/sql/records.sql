@@ -25,9 +25,13 @@ SELECT $1, entry.id, entry.stream, entry.document::json
   FROM unnest($2::uuid[], $3::text[], $4::text[]) AS entry (id, stream, document);
 
 -- take_journal --
+-- Taken first, and once: as the inner side of a join the limit would begin anew for each row of the outer side.
+WITH taken AS MATERIALIZED (
+    SELECT bucket_id, id FROM post3.journal WHERE stream = $1 AND due <= now()
+     ORDER BY due, id LIMIT $2 FOR UPDATE SKIP LOCKED
+)
 UPDATE post3.journal j SET due = now() + $3::interval
-  FROM (SELECT bucket_id, id FROM post3.journal WHERE stream = $1 AND due <= now()
-         ORDER BY due, id LIMIT $2 FOR UPDATE SKIP LOCKED) taken
+  FROM taken
  WHERE j.bucket_id = taken.bucket_id AND j.id = taken.id
 RETURNING j.bucket_id, j.id, j.stream, j.document;
 

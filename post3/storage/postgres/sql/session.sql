@@ -15,10 +15,12 @@ COMMIT;
 ROLLBACK;
 
 -- prepare_session --
--- jit: compiling takes longer than any statement here. Plans do not depend on the values, so they are made once. A
+-- jit: compiling takes longer than any statement here. Plans do not depend on the values, so they are made once, and so no
+-- plan may read a whole table: it may have been small then, or all of one bucket. Each statement has its index. A
 -- transaction whose server died must not hold its locks for ever.
 SET jit = off;
 SET plan_cache_mode = force_generic_plan;
+SET enable_seqscan = off;
 SET idle_in_transaction_session_timeout = '30s';
 SET client_min_messages = 'error';
 

@@ -1,11 +1,17 @@
 -- Versions of keys. Each changing statement compares the bucket's revision, and what its guard has seen, and changes
 -- nothing when either differs: its row then tells which. Data-modifying parts run even when the last one changes nothing,
 -- so each hangs on the one that decides.
+--
+-- "sequence > 0" is always so: it asks for the index by sequence (0002_indexes_to_be_asked_for.sql), as the key's newest
+-- version, which is the current one, is found by it. Whoever finds a version by its id does not say it. A version found by
+-- a subquery is compared with `= (SELECT …)`, not joined: a join may be planned to run through all versions of the key.
 
 -- get_current --
 SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content,
        v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document, v.crcs, v.body
-  FROM post3.buckets b LEFT JOIN post3.versions v ON v.bucket_id = b.id AND v.key = $2 AND v.is_current
+  FROM post3.buckets b LEFT JOIN LATERAL (
+        SELECT * FROM post3.versions WHERE bucket_id = b.id AND key = $2 AND sequence > 0 ORDER BY sequence DESC LIMIT 1
+       ) v ON v.is_current
  WHERE b.id = $1;
 
 -- get_version --
@@ -19,7 +25,7 @@ SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_curr
 SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content,
        v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document, v.crcs, v.body
   FROM post3.buckets b LEFT JOIN LATERAL (
-        SELECT * FROM post3.versions WHERE bucket_id = b.id AND key = $2 AND is_current
+        (SELECT * FROM post3.versions WHERE bucket_id = b.id AND key = $2 AND sequence > 0 ORDER BY sequence DESC LIMIT 1)
          UNION ALL
         SELECT * FROM post3.versions WHERE bucket_id = b.id AND key = $2 AND version_id = $3 AND NOT is_current
        ) v ON true
@@ -68,9 +74,11 @@ WITH bucket AS (
     SELECT id FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
 ), claim AS (
     SELECT id FROM post3.garbage WHERE bucket_id = $1 AND id = $5 AND $6 FOR UPDATE
+), newest AS (
+    SELECT version_id, sequence, is_current, content, revision FROM post3.versions
+     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 ORDER BY sequence DESC LIMIT 1 FOR UPDATE
 ), current AS (
-    SELECT version_id, sequence, content, revision FROM post3.versions
-     WHERE bucket_id = $1 AND key = $3 AND is_current FOR UPDATE
+    SELECT version_id, sequence, content, revision FROM newest WHERE is_current     -- still, after waiting for it
 ), old AS (
     SELECT content, stored, revision FROM post3.versions
      WHERE bucket_id = $1 AND key = $3 AND version_id = $19 FOR UPDATE
@@ -85,8 +93,8 @@ WITH bucket AS (
                         AND (SELECT revision FROM old) IS NOT DISTINCT FROM $18::bigint))
 ), stepped AS (
     UPDATE post3.versions v SET is_current = false, noncurrent = now()
-      FROM allowed, current
-     WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = current.version_id AND v.version_id <> $19
+      FROM allowed
+     WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = (SELECT version_id FROM current) AND v.version_id <> $19
     RETURNING v.version_id
 ), put AS (
     INSERT INTO post3.versions AS v (bucket_id, key, version_id, sequence, is_current, content, stored, is_delete_marker,
@@ -108,8 +116,7 @@ WITH bucket AS (
 ), taken AS (
     DELETE FROM post3.garbage USING put WHERE bucket_id = $1 AND id = $5 AND $6
 )
-SELECT put.version_id, put.sequence, put.modified, put.revision, EXISTS (SELECT FROM claim) AS claimed,
-       (SELECT count(*) FROM stepped) AS stepped
+SELECT put.version_id, put.sequence, put.modified, put.revision, EXISTS (SELECT FROM claim) AS claimed
   FROM bucket LEFT JOIN put ON true;
 
 -- update_version --
@@ -120,7 +127,7 @@ WITH bucket AS (
     UPDATE post3.versions v
        SET owner = $8, etag = $9, storage_class = $10, document = $11, revision = v.revision + 1
       FROM bucket
-     WHERE v.bucket_id = bucket.id AND v.key = $3 AND v.version_id = $7 AND v.content = $4 AND v.revision = $5
+     WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = $7 AND v.content = $4 AND v.revision = $5
        AND (v.is_current OR NOT $6)
     RETURNING v.revision
 )
@@ -131,21 +138,26 @@ SELECT changed.revision FROM bucket LEFT JOIN changed ON true;
 -- current: who would be is looked for with a lock, so that one which is just being deleted is passed over.
 WITH bucket AS (
     SELECT id FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
+), newest AS (
+    SELECT is_current, content, revision FROM post3.versions
+     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 AND $5 ORDER BY sequence DESC LIMIT 1 FOR UPDATE
 ), current AS (
-    SELECT content, revision FROM post3.versions WHERE bucket_id = $1 AND key = $3 AND is_current AND $5 FOR UPDATE
+    SELECT content, revision FROM newest WHERE is_current
 ), doomed AS (
     DELETE FROM post3.versions v USING bucket
-     WHERE v.bucket_id = bucket.id AND v.key = $3 AND v.version_id = $4
+     WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = $4
        AND (NOT $5 OR ((SELECT content FROM current) IS NOT DISTINCT FROM $6::uuid
                        AND (SELECT revision FROM current) IS NOT DISTINCT FROM $7::bigint
                        AND v.content = $8 AND v.revision = $9))
     RETURNING v.*
 ), heir AS (
+    SELECT version_id FROM post3.versions
+     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 AND version_id <> $4
+       AND EXISTS (SELECT FROM doomed WHERE is_current)
+     ORDER BY sequence DESC LIMIT 1 FOR UPDATE
+), risen AS (
     UPDATE post3.versions v SET is_current = true, noncurrent = NULL
-      FROM (SELECT version_id FROM post3.versions
-             WHERE bucket_id = $1 AND key = $3 AND version_id <> $4 AND EXISTS (SELECT FROM doomed WHERE is_current)
-             ORDER BY sequence DESC LIMIT 1 FOR UPDATE) newest
-     WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = newest.version_id
+     WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = (SELECT version_id FROM heir)
 ), freed AS (
     INSERT INTO post3.garbage (bucket_id, id) SELECT bucket_id, stored FROM doomed WHERE stored IS NOT NULL
 )
