@@ -112,6 +112,10 @@ CORS = (
     b"<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedOrigin>*</AllowedOrigin></CORSRule>"
     b"</CORSConfiguration>"
 )
+ENCRYPTION = (
+    b"<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>"
+    b"</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
+)
 FROM_A_PAGE = {"origin": "http://page.example", "access-control-request-method": "GET"}
 FROM_A_FREE_PLACE = {"x-amz-copy-source": "free/source"}
 FROM_HERE, FROM_A_VERSION_HERE = (
@@ -171,6 +175,9 @@ CASES: Final[Mapping[str, tuple[Case, ...]]] = {
     "GetBucketCors": (bucket_case("GET", "cors", "s3:GetBucketCORS"),),
     "PutBucketCors": (bucket_case("PUT", "cors", "s3:PutBucketCORS", body=CORS),),
     "DeleteBucketCors": (bucket_case("DELETE", "cors", "s3:PutBucketCORS"),),
+    "GetBucketEncryption": (bucket_case("GET", "encryption", "s3:GetEncryptionConfiguration"),),
+    "PutBucketEncryption": (bucket_case("PUT", "encryption", "s3:PutEncryptionConfiguration", body=ENCRYPTION),),
+    "DeleteBucketEncryption": (bucket_case("DELETE", "encryption", "s3:PutEncryptionConfiguration"),),
     "GetBucketTagging": (bucket_case("GET", "tagging", "s3:GetBucketTagging"),),
     "PutBucketTagging": (bucket_case("PUT", "tagging", "s3:PutBucketTagging", body=TAGS),),
     "DeleteBucketTagging": (bucket_case("DELETE", "tagging", "s3:PutBucketTagging"),),
