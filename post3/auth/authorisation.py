@@ -92,6 +92,12 @@ class Rights:
         """Whether the policy denies what nothing else would."""
         return not self._identity.is_admin and self._verdict(action, key, {}) is Verdict.DENY
 
+    def may_allow(self, permission: Permission) -> bool:
+        """Whether what this permission of the bucket's ACL covers may be allowed on some key; a policy may tell keys
+        apart.
+        """
+        return self._policy is not None or self._basis("", permission, "", {}) is not None
+
     def check_version(
         self, action: str, permission: Permission | None, version: ObjectVersion, *, is_named: bool
     ) -> None:

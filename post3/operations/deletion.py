@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from post3.errors import MalformedXML, NoSuchKey, NoSuchVersion, OperationNotImplemented, S3Error
+from post3.errors import AccessDenied, MalformedXML, NoSuchKey, NoSuchVersion, OperationNotImplemented, S3Error
 from post3.model.bucket import Bucket
 from post3.model.conditions import WriteConditions
+from post3.model.identity import ANONYMOUS
 from post3.model.names import check_key, is_version_id
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.model.tree import Tree, each, text
@@ -116,6 +117,8 @@ def _parse_wanted(entry: Tree) -> Wanted:
 @operation("POST", "bucket", "delete", action="s3:DeleteObject", needs=Needs.NOTHING)
 async def delete_objects(call: Call) -> Response:
     """Delete up to a thousand keys or versions; each is told by itself, deleted or in error, in the order asked for."""
+    if call.identity == ANONYMOUS and not call.rights_in(call.bucket).may_allow("WRITE"):
+        raise AccessDenied  # nobody's document is worth reading for a thousand refusals
     wanted, quiet = _parse_batch(await call.document("Delete", MAX_DOCUMENT))
     turn = asyncio.Semaphore(CONCURRENCY)
 

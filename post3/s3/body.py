@@ -159,6 +159,8 @@ class Body:
         """Base64 by algorithm. Like size and etag, known when the last block is."""
         self._algorithms = tuple(dict.fromkeys(filter(None, (self.sent, *algorithms))))
         chunks = proof.chunks if proof and claims.form and claims.form.signed else None
+        if claims.form and claims.form.signed and proof and proof.kind and chunks is None:
+            raise InvalidRequest("Signatures of chunks need one of Version 4 before them that covers them.")
         self._intake = _Intake(request.body, claims, limit, too_large, keeps_framing=chunks is not None)
         self._hashes = _Hashes({*self._algorithms, "sha256"} if claims.sha256 else self._algorithms, chunks)
         self._ended = False

@@ -128,9 +128,8 @@ class Outcome:
 
     @property
     def is_refused(self) -> bool:
-        """Whether it came to nothing. A batch that nobody signed is answered key by key."""
-        is_denied_batch = self.status == 200 and not self.is_proven and b"<Code>AccessDenied</Code>" in self.body
-        return (400 <= self.status < 500 or is_denied_batch) and not self.has_changed
+        """Whether it came to nothing."""
+        return 400 <= self.status < 500 and not self.has_changed
 
 
 def ask(wire: Wire) -> Outcome:

@@ -13,6 +13,7 @@ from contextlib import aclosing
 
 import pytest
 
+from post3.auth.authentication import Proof
 from post3.errors import (
     BadDigest,
     EntityTooLarge,
@@ -26,6 +27,7 @@ from post3.errors import (
     S3Error,
     XAmzContentSHA256Mismatch,
 )
+from post3.model.identity import Identity
 from post3.model.object import Block
 from post3.s3 import body as body_module
 from post3.s3.aws_chunked import FORMS
@@ -448,6 +450,15 @@ async def test_a_call_knows_that_its_document_was_begun() -> None:
     assert not call.body_begun
     await call.document("A")
     assert call.body_begun
+
+
+def test_chunks_are_not_said_to_be_signed_when_their_request_is_signed_otherwise() -> None:
+    request = make_request((), framed_headers(SIGNED, 0))
+
+    for kind in ("query", "header", "form"):
+        with pytest.raises(InvalidRequest, match="Version 4"):
+            Body(request, proof=Proof(Identity("alice", ""), kind=kind, version="AWS"))
+    Body(request, proof=Proof(Identity("alice", "")))  # of a server without credentials, which verifies nothing
 
 
 async def test_a_body_is_read_once() -> None:

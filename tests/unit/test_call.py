@@ -125,6 +125,17 @@ async def test_a_thousand_keys_that_nobody_may_delete_tell_nothing(server: Serve
     assert told == {"<Code>AccessDenied</Code><Message>Access Denied</Message>"}
 
 
+async def test_nobody_s_batch_is_not_read_where_nothing_is_allowed(server: Server) -> None:
+    for body in (b"no document", b"<Delete><Object><Key>key</Key></Object></Delete>"):
+        assert (await server.ask(None, "POST", "/bucket", "delete", body=body)).status == 403
+
+    await server.set(policy=allow("s3:DeleteObject", "bucket/secret/*", Principal="*"))
+    keys = "".join(f"<Object><Key>{key}</Key></Object>" for key in ("key", "secret/key"))
+    response = await server.ask(None, "POST", "/bucket", "delete", body=f"<Delete>{keys}</Delete>".encode())
+    assert isinstance(response.body, bytes)
+    assert [response.body.count(tag) for tag in (b"<Deleted>", b"<Code>AccessDenied</Code>")] == [1, 1]
+
+
 async def test_an_upload_is_not_gone_on_with_once_the_right_is_withdrawn(server: Server) -> None:
     """Somebody with a policy's right may go on with another's upload; with a list's, only with their own."""
     bucket = await server.set(policy=allow("s3:PutObject"))
