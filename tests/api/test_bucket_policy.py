@@ -529,6 +529,20 @@ def test_conditions_on_the_directive_of_a_copy(main: S3Client, alt: S3Client, bu
     assert may(alt.copy_object, **copy, MetadataDirective="COPY")
 
 
+def test_a_denial_comes_before_what_is_wrong_with_the_encryption(
+    closed: Server, main: S3Client, bucket_of_main: str
+) -> None:
+    """s3-tests: test_bucket_policy_put_obj_enc. Whoever may not put so is told nothing of what would be right."""
+    header = "x-amz-server-side-encryption"
+    conditions = {"StringNotEquals": {f"s3:{header}": "AES256"}}
+    allowed = statement(bucket_of_main, "s3:PutObject", to=ALT)
+    denied = statement(bucket_of_main, "s3:PutObject", effect="Deny", Condition=conditions)
+    for statements, code in (((allowed, denied), "AccessDenied"), ((allowed,), "InvalidArgument")):
+        main.put_bucket_policy(Bucket=bucket_of_main, Policy=policy(*statements))
+        answer = ask_as(closed, ALT, "PUT", f"/{bucket_of_main}/key", {header: "AES192"}, b"data")
+        assert (answer.status, answer.code) == (403 if code == "AccessDenied" else 400, code)
+
+
 def test_uploads_need_the_right_to_put_at_each_step(main: S3Client, alt: S3Client, bucket_of_main: str) -> None:
     lets(main, bucket_of_main, {}, "s3:PutObject", to=ALT, key="open/*")
     assert not may(alt.create_multipart_upload, Bucket=bucket_of_main, Key="shut/key")
