@@ -96,7 +96,7 @@ def test_strangers_get_nothing_of_a_bucket(main: S3Client, alt: S3Client, anyone
         for parameters in ({"Key": "key"}, {"Key": "absent"}):
             assert not may(other.head_object, **at, **parameters)
         assert not may(other.head_bucket, **at)
-    batch = {"Objects": [{"Key": "key"}, {"Key": "absent"}]}
+    batch: Any = {"Objects": [{"Key": "key"}, {"Key": "absent"}]}
     errors = alt.delete_objects(**at, Delete=batch)["Errors"]
     assert [(one["Key"], one["Code"]) for one in errors] == [("key", "AccessDenied"), ("absent", "AccessDenied")]
     # Nothing of nobody's batch is even read.
