@@ -14,7 +14,15 @@ TRUSTED = [ip_network("10.0.0.0/8"), ip_network("127.0.0.1/32")]
 PROXIES = TrustedProxies(TRUSTED)
 
 trusted = st.integers(0x0A000000, 0x0AFFFFFF).map(IPv4Address).map(str)
-strangers = st.ip_addresses().map(str).filter(lambda text: not any(ip_address(text) in one for one in TRUSTED))
+
+
+def is_trusted(text: str) -> bool:
+    """Whether the address, or that of Version 4 which it maps, is a trusted proxy's."""
+    address = ip_address(text)
+    return any((getattr(address, "ipv4_mapped", None) or address) in one for one in TRUSTED)
+
+
+strangers = st.ip_addresses().map(str).filter(lambda text: not is_trusted(text))
 spoofed = st.lists(
     st.text('0123456789.:[],;"= for', max_size=12) | trusted | strangers | st.just("127.0.0.1"), max_size=6
 )
@@ -36,6 +44,7 @@ def test_a_client_cannot_choose_who_it_is(said: list[str], client: str, chain: l
 
 @bounded
 @given(strangers, st.dictionaries(st.sampled_from(["x-forwarded-for", "x-forwarded-proto", "forwarded"]), st.text()))
+@example("::ffff:c000:201", {"x-forwarded-proto": "http"})
 def test_nothing_that_a_stranger_sends_has_an_effect(peer: str, headers: dict[str, str]) -> None:
     assert PROXIES.client(peer, headers, is_secure=True) == PROXIES.client(peer, {}, is_secure=True)
 
