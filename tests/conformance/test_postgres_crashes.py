@@ -115,17 +115,27 @@ async def left_over(backend: PostgresBackend) -> list[str]:
     return [str(row[0]) for row in (*stored, *parts) if str(row[0]) not in blobs] + [str(row[0]) for row in waiting]
 
 
-async def until_known_dead(backend: PostgresBackend) -> None:
-    """Wait until the database has seen that no other process than ours is there: what one does is its until then."""
-    store = backend.store
-    sessions = [*store.connections._free, *filter(None, [store.holds._session])]
-    ours = [session.connection.get_server_pid() for session in sessions]
+async def sessions() -> set[int]:
+    """The sessions that servers have on the database: ours, the dying process's, and those of other tests' servers."""
     connection = await asyncpg.connect(database_url())
-    others = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'post3' AND pid <> ALL ($1)"
+    try:
+        rows = await connection.fetch("SELECT pid FROM pg_stat_activity WHERE application_name = 'post3'")
+    finally:
+        await connection.close()
+    return {row["pid"] for row in rows}
+
+
+async def until_known_dead(backend: PostgresBackend, before: set[int]) -> None:
+    """Wait until the database has seen that the process is gone: what one does is its until then.
+
+    The sessions that there were before are not its, nor are those of this test's own store.
+    """
+    store = backend.store
+    own = [*store.connections._free, *filter(None, [store.holds._session])]
+    known = before | {session.connection.get_server_pid() for session in own}
     async with asyncio.timeout(10):
-        while await connection.fetchval(others, ours):  # noqa: ASYNC110 - the database's event, not ours
+        while await sessions() - known:  # noqa: ASYNC110 - the database's event, not ours
             await asyncio.sleep(0.001)
-    await connection.close()
 
 
 async def make_anew(backend: PostgresBackend, name: str) -> object:
@@ -155,8 +165,9 @@ async def test_a_change_that_is_cut_short_is_made_wholly_or_not_at_all(cutter: C
                     assert await sight(other) == before
                 continue
             assert await make_anew(backend, name) == before
+            there = await sessions()
             died = cutter.dies(f"{database_url()}#{schema}", name, step)
-            await until_known_dead(backend)
+            await until_known_dead(backend, there)
             made, again = await check_interrupted(backend, case, before, lambda: left_over(backend))
             assert again == after, f"died at step {step}"
     assert made or before == after, "the change was answered, and is not there"
