@@ -613,8 +613,8 @@ OPTIONS: Final = (
         "buckets",
         "--buckets",
         _parse_buckets,
-        "different names of buckets (3 to 63 characters each) with commas between them, each with or without a colon and "
-        "its ACL (private, public-read, public-read-write or authenticated-read), such as photos,site:public-read",
+        "different names of buckets (3 to 63 characters each) with commas between them, each with or without a colon "
+        "and its ACL (private, public-read, public-read-write or authenticated-read), such as photos,site:public-read",
         "buckets to make at the start where they are missing, such as photos,site:public-read",
         "none",
         "NAME[:ACL],...",
