@@ -22,16 +22,16 @@ import json
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from post3._chunker import BLOCK_SIZE, piece_crcs
 from post3.errors import InternalError
 from post3.model.encryption import ALGORITHM, Encryption, Envelope
 from post3.model.kms import MasterKeys
 from post3.model.object import Block
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 TAG_SIZE: Final = 16
 PLAIN_BLOCK: Final = BLOCK_SIZE - TAG_SIZE
@@ -79,6 +79,8 @@ class BlockCipher:
 
     def decrypt(self, number: int, stored: memoryview, *, is_last: bool) -> bytes:
         """The plain text of the block of this number. Raises InternalError for any other bytes than those it had."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415  # late, as in `_aes`
+
         try:
             return self._key.decrypt(self._nonce + number.to_bytes(4, "big"), stored, _said_of(number, is_last))
         except InvalidTag:
@@ -115,7 +117,7 @@ def new_seal(keys: MasterKeys, wanted: Encryption, place: Place) -> Seal:
     key_id = keys.choose(wanted)
     data_key, nonce = os.urandom(KEY_SIZE), os.urandom(NONCE_SIZE)
     wrapped = _wrap(keys.find(key_id), data_key, _context(wanted.kind, key_id, place))
-    return Seal(Envelope(wanted.kind, key_id, wrapped, nonce), BlockCipher(AESGCM(data_key), nonce))
+    return Seal(Envelope(wanted.kind, key_id, wrapped, nonce), BlockCipher(_aes(data_key), nonce))
 
 
 def move_seal(keys: MasterKeys, envelope: Envelope, source: Place, wanted: Encryption, target: Place) -> Envelope:
@@ -127,7 +129,7 @@ def move_seal(keys: MasterKeys, envelope: Envelope, source: Place, wanted: Encry
 
 def opened(keys: MasterKeys, envelope: Envelope, place: Place) -> BlockCipher:
     """What decrypts a part. Raises KMSNotFoundException, and InternalError when the key is another than it was."""
-    return BlockCipher(AESGCM(_unwrap(keys, envelope, place)), envelope.nonce)
+    return BlockCipher(_aes(_unwrap(keys, envelope, place)), envelope.nonce)
 
 
 async def decrypted(
@@ -211,6 +213,8 @@ def _unwrap(keys: MasterKeys, envelope: Envelope, place: Place) -> bytes:
         raise InternalError(
             f"The stored bytes are encrypted by {envelope.algorithm!r}, which this post3 does not know."
         )
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415  # late, as in `_aes`
+
     salt, wrapped = envelope.wrapped_key[:SALT_SIZE], envelope.wrapped_key[SALT_SIZE:]
     context = _context(envelope.kind, envelope.key_id, place)
     try:
@@ -223,4 +227,11 @@ def _unwrap(keys: MasterKeys, envelope: Envelope, place: Place) -> bytes:
 
 
 def _wrapping(master_key: bytes, salt: bytes) -> AESGCM:
-    return AESGCM(hmac.digest(master_key, _WRAPPING + salt, "sha256"))
+    return _aes(hmac.digest(master_key, _WRAPPING + salt, "sha256"))
+
+
+def _aes(key: bytes) -> AESGCM:
+    # Late: most servers encrypt nothing, and need not carry its memory.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+    return AESGCM(key)

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 BACKLOG: Final = 1024
+STORES: Final = {
+    "pg": ("post3.storage.postgres.backend", "post3.storage.postgres.embedded"),
+    "fs": ("post3.storage.filesystem.backend",),
+    "memory": (),
+}
+"""The modules that a store's workers need, and no other's."""
 
 
 def add_serve(commands: argparse._SubParsersAction[Any]) -> None:
@@ -93,8 +99,9 @@ def serve(arguments: argparse.Namespace) -> int:
     if settings.workers == 1:
         wrong = work(settings, listening, 0, tell)
     else:
-        for module in ("post3.app", "post3.dispatch"):
-            import_module(module)  # once for all workers
+        for module in ("post3.app", "post3.dispatch", *STORES[settings.backend]):
+            import_module(module)  # once for all workers, who share it
+        _loop_factory()
         wrong = supervise(settings.workers, partial(work, settings, listening), tell, partial(_close, listening))
     return complain(wrong) if wrong else 0
 

@@ -5,8 +5,8 @@ and blocks come out. Every digest that the client sent is compared before the la
 the blocks never sees the end of a body that is not what the client meant.
 
 A body under 16 KiB is hashed where it is: a trip to a thread costs more. A larger one is gathered into batches of about
-1 MiB; one is hashed in threads (the SHAs beside MD5 and the CRCs, each at its own pace) while the next is received and
-the blocks of the one before are written. So at most three batches of a body are in memory, however large it is.
+512 KiB; one is hashed in threads (the SHAs beside MD5 and the CRCs, each at its own pace) while the next is received
+and the blocks of the one before are written. So at most three batches of a body are in memory, however large it is.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ MAX_BODY: Final = 5 * 2**30
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 MAX_DOCUMENT: Final = 2**20
 """Bytes of a document, where the operation says nothing else."""
-BATCH: Final = 2**20
+BATCH: Final = 2**19
 """Bytes that are gathered before they are hashed in a thread."""
 MAX_INLINE: Final = 16 * 2**10
 """Bytes from which a body is worth a thread."""

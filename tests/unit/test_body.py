@@ -550,7 +550,7 @@ async def test_the_next_bytes_are_received_while_the_last_are_hashed(monkeypatch
     reader = asyncio.create_task(taken(body))
     assert await asyncio.to_thread(chunker.started.wait, 10)
     await asyncio.sleep(0.01)
-    assert sum(received) == 2 * MIB, "one batch is hashed, one is ready, and no more is taken"
+    assert sum(received) == 2 * body_module.BATCH, "one batch is hashed, one is ready, and no more is taken"
     reader.cancel()
     chunker.may_end.set()
     with pytest.raises(asyncio.CancelledError):

@@ -201,7 +201,7 @@ async def test_no_key_meets_a_nonce_twice(monkeypatch: pytest.MonkeyPatch) -> No
             used.append((self._key, nonce))
             return self._cipher.encrypt(nonce, data, said)
 
-    monkeypatch.setattr(crypto, "AESGCM", Watched)
+    monkeypatch.setattr(crypto, "_aes", Watched)
     for size in (0, 1, 4 * PLAIN_BLOCK, 4 * PLAIN_BLOCK):
         made = new_seal(KEYS, SSE_S3, HERE)
         async for _ in made.blocks(stream_of([Block(bytes(size), b"")] if size else [])):
