@@ -596,7 +596,7 @@ OPTIONS: Final = (
         "--users",
         _parse_path,
         "the path of a file",
-        "a JSON file of users and their keys, read again whenever it changes; see the README for its form",
+        "a JSON file of users and their keys, read again whenever it changes; see docs/running.md for its form",
         "none",
         "FILE",
     ),

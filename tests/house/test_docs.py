@@ -10,24 +10,24 @@ import sys
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from post3.auth.users_document import parse_users
+from tests import operations_table, settings_table
 from tests.certificates import pem
 from tests.databases import passable_folder
-from tests.operations_table import FILE, page
+from tests.house.blocks import ROOT, blocks_of, marked
 from tests.servers import Server, environment, post3_serve
 
-ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def block(name: str) -> list[str]:
-    """The commands of the README's code block behind this mark."""
-    match = re.search(rf"<!-- {name} -->\n```sh\n(.*?)```", README, re.DOTALL)
-    assert match is not None
-    return match[1].splitlines()
+def commands(mark: str) -> list[str]:
+    """The commands of the only block of this mark."""
+    (block,) = marked(mark)
+    return block.commands
 
 
 def put(server: Server, path: str, body: bytes = b"") -> None:
@@ -48,8 +48,9 @@ def run(command: str, server: Server, folder: Path = ROOT) -> str:
     return done.stdout
 
 
-def test_the_list_of_operations_is_current() -> None:
-    assert FILE.read_text(encoding="utf-8") == page(), "run python -m tests.operations_table"
+@pytest.mark.parametrize("table", [operations_table, settings_table])
+def test_a_generated_page_is_current(table: ModuleType) -> None:
+    assert table.FILE.read_text(encoding="utf-8") == table.page(), f"run python -m {table.__name__}"
 
 
 def test_the_readme_tells_the_figure_of_the_public_suite() -> None:
@@ -62,7 +63,7 @@ def test_the_readme_tells_the_figure_of_the_public_suite() -> None:
 
 def test_the_readmes_curl_lines_do_as_they_say(tmp_path: Path) -> None:
     with post3_serve("--backend", "fs", "--data-dir", "data", cwd=tmp_path) as server:
-        _make, _put, got, listed, _delete, _end = [run(command, server) for command in block("curl")]
+        _make, _put, got, listed, _delete, _end = [run(command, server) for command in commands("curl")]
         assert got == README
         assert "<Key>docs/readme</Key>" in listed
         assert "my-bucket" not in run(f"curl -fsS {server.url}/", server)
@@ -70,37 +71,41 @@ def test_the_readmes_curl_lines_do_as_they_say(tmp_path: Path) -> None:
 
 def test_the_readmes_aws_lines_do_as_they_say(tmp_path: Path) -> None:
     with post3_serve("--backend", "fs", "--data-dir", "data", cwd=tmp_path) as server:
-        _make, _sync, listed, printed, _end = [run(command, server) for command in block("aws")]
+        _make, _sync, listed, printed, _end = [run(command, server) for command in commands("aws")]
         assert "docs/architecture.md" in listed
         assert printed == (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
-def test_the_readmes_backup_lines_do_as_they_say() -> None:
+def test_the_lines_on_backup_do_as_they_say() -> None:
     with passable_folder() as folder:
         with post3_serve(cwd=folder) as server:
             put(server, "/bucket")
             put(server, "/bucket/key", b"hello")
-            for command in block("backup"):
+            for command in commands("backup"):
                 run(command, server, folder)
         for data_dir in ("restored", "copied"):
             with post3_serve("--data-dir", data_dir, cwd=folder) as server:
                 assert run(f"curl -fsS {server.url}/bucket/key", server) == "hello"
 
 
-def test_the_readmes_lines_on_users_do_as_they_say(tmp_path: Path) -> None:
+def test_the_lines_on_users_do_as_they_say(tmp_path: Path) -> None:
     fs = {"POST3_BACKEND": "fs", "POST3_DATA_DIR": str(tmp_path / "data")}
     with post3_serve(cwd=tmp_path, env=fs) as server:
         variables = " ".join(f"{name}={value}" for name, value in fs.items())
-        _add, key, listed = [run(f"{variables} {command}", server, tmp_path) for command in block("users")]
+        _add, key, listed = [run(f"{variables} {command}", server, tmp_path) for command in commands("users")]
         (user,) = json.loads(listed)["users"]
         assert (user["id"], user["email"]) == ("alice", "alice@example.com")
         assert f"access key: {user['keys'][0]}\n" in key
 
 
-def test_every_command_of_the_readme_is_found_without_activating_anything() -> None:
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) > 5
-    assert [line for block in blocks for line in block.splitlines() if re.match(r"(post3|sanic|pip|tox)\b", line)] == []
+def test_the_lines_to_copy_a_directory_do_as_they_say(tmp_path: Path) -> None:
+    with post3_serve("--backend", "fs", "--data-dir", "data", cwd=tmp_path) as server:
+        put(server, "/bucket")
+        put(server, "/bucket/key", b"hello" * 100_000)
+        for command in commands("rsync"):
+            run(command, server, tmp_path)
+    with post3_serve("--backend", "fs", "--data-dir", "backup", cwd=tmp_path) as server:
+        assert run(f"curl -fsS {server.url}/bucket/key", server) == "hello" * 100_000
 
 
 # Containers
@@ -147,12 +152,11 @@ def test_compose_asks_for_a_secret_key_and_opens_nothing_to_strangers() -> None:
         assert f"PASSWORD: {password}" in text, "in a URL it would have to be escaped"
 
 
-def test_the_readmes_users_file_is_one() -> None:
-    match = re.search(r"```json\n(.*?)```", README, re.DOTALL)
-    assert match is not None
-    (user,) = parse_users(match[1].replace("…", "open sesame"))
+def test_the_users_file_of_the_docs_is_one() -> None:
+    (form,) = (block.text for block in blocks_of(ROOT / "docs" / "running.md") if block.language == "json")
+    (user,) = parse_users(form.replace("…", "open sesame"))
     assert [key.access_key for key in user.keys] == ["ALICESKEY"]
 
 
-def test_the_readmes_lines_to_serve_and_to_test_are_one_line_each() -> None:
-    assert len(block("serve")) == len(block("test")) == 1
+def test_the_readme_has_two_lines_to_a_server_and_one_to_green_tests() -> None:
+    assert (len(commands("serve")), len(commands("test"))) == (2, 1)
