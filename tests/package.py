@@ -28,7 +28,7 @@ def run(*command: str | Path) -> None:
 
 
 def check_wheel(wheel: Path) -> None:
-    """The compiled chunker, its stub, the SQL, the typing mark and pytest's plugin are in; no C, no Cython, no tests."""
+    """The compiled chunker, its stub, the SQL, the typing mark, pytest's plugin are in; no C, no Cython, no tests."""
     archive = zipfile.ZipFile(wheel)
     names = archive.namelist()
     sql = {str(path.relative_to(ROOT)) for path in (ROOT / "post3").rglob("*.sql")}
