@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -25,6 +24,7 @@ from post3.errors import (
 )
 from post3.model import cors
 from post3.model.bucket import Bucket
+from post3.model.clock import Clock, system_clock
 from post3.model.kms import NO_KEYS, MasterKeys
 from post3.operations import OPERATIONS
 from post3.operations.unsupported import refuse_unsupported_headers
@@ -59,8 +59,11 @@ MAX_TRIES: Final = 5
 class Dispatcher:
     """Everything between a parsed request and its answer."""
 
-    def __init__(self, backend: Backend, gate: Gate, keys: MasterKeys = NO_KEYS) -> None:
+    def __init__(
+        self, backend: Backend, gate: Gate, keys: MasterKeys = NO_KEYS, *, clock: Clock = system_clock
+    ) -> None:
         self._backend = backend
+        self._clock = clock
         self._gate = gate
         self._keys = keys
         self._router = Router(OPERATIONS)
@@ -100,14 +103,14 @@ class Dispatcher:
         if request.method == PREFLIGHT:
             return await self._gate.identify_preflight(request)
         invites = partial(self._invites, request)
-        return await self._gate.identify(request, datetime.now(UTC), invites, asks_in_form=operation.asks_in_form)
+        return await self._gate.identify(request, self._clock(), invites, asks_in_form=operation.asks_in_form)
 
     async def _call(self, request: Request, operation: Operation, proof: Proof, met: _Met) -> Response:
         name = request.address.bucket
         for _ in range(MAX_TRIES):
             kept = self._kept(request, operation)
             bucket = kept or (await self._load(name) if operation.loads_bucket else None)
-            call = Call(request, operation, proof, self._backend, self._gate, bucket, self._keys)
+            call = Call(request, operation, proof, self._backend, self._gate, bucket, self._keys, self._clock)
             met.call, met.is_certain = call, kept is None
             try:
                 call.authorise()

@@ -28,14 +28,17 @@ def run(*command: str | Path) -> None:
 
 
 def check_wheel(wheel: Path) -> None:
-    """The compiled chunker, its stub, the SQL and the typing mark are in; no C, no Cython, no tests."""
-    names = zipfile.ZipFile(wheel).namelist()
+    """The compiled chunker, its stub, the SQL, the typing mark, pytest's plugin are in; no C, no Cython, no tests."""
+    archive = zipfile.ZipFile(wheel)
+    names = archive.namelist()
     sql = {str(path.relative_to(ROOT)) for path in (ROOT / "post3").rglob("*.sql")}
     wanted = {"post3/_chunker.pyi", "post3/py.typed", "post3/cli/server.py", *sql}
     assert wanted <= set(names), f"the wheel lacks {wanted - set(names)}"
     assert any(name.startswith("post3/_chunker.") and name.endswith((".so", ".pyd")) for name in names), names
     wrong = [name for name in names if name.endswith((".c", ".h", ".pyx")) or not name.startswith("post3")]
     assert not wrong, f"the wheel should not hold {wrong}"
+    (points,) = (name for name in names if name.endswith(".dist-info/entry_points.txt"))
+    assert "post3.testing.plugin" in archive.read(points).decode(), "pytest would not find the fixtures"
 
 
 def check_sdist(sdist: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from post3.errors import BucketAlreadyExists, InvalidArgument, InvalidLocationConstraint, OperationNotImplemented
@@ -77,7 +77,7 @@ async def create_bucket(call: Call) -> Response:
         id="",
         name=name,
         owner=owner,
-        created=datetime.now(UTC),
+        created=call.now,
         region=region,
         configurations=configurations,
         acl=acl,

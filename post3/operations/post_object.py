@@ -77,7 +77,7 @@ async def post_object(call: Call) -> Response:
         headers=_as_headers(call, fields),
         body=_within(form.file(), policy.size_range if policy and policy.size_range else UNBOUNDED),
     )
-    inner = Call(request, OPERATIONS["PutObject"], proof, call.backend, call.gate, call.bucket, call.keys)
+    inner = Call(request, OPERATIONS["PutObject"], proof, call.backend, call.gate, call.bucket, call.keys, call.clock)
     inner.authorise()
     refuse_unsupported_headers(request.headers, inner.operation)
     return _answer(inner, fields, await put(inner))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from post3.errors import (
     StaleBucket,
 )
 from post3.model.bucket import Bucket
+from post3.model.clock import Clock, system_clock
 from post3.model.grants import Directory, Permission
 from post3.model.identity import ANONYMOUS, Identity
 from post3.model.kms import NO_KEYS, MasterKeys
@@ -66,6 +67,7 @@ class Call:
     """None for the operations that work on no existing bucket."""
     keys: MasterKeys = NO_KEYS
     """Those of the server, to encrypt and decrypt with."""
+    clock: Clock = system_clock
     has_decided: bool = False
     """Whether the right to an object's version, or to an upload, was decided."""
     tags: Tags | None = None
@@ -119,7 +121,7 @@ class Call:
     @property
     def now(self) -> datetime:
         """The server's clock, in UTC. What decides anything comes from the store's clock."""
-        return datetime.now(UTC)
+        return self.clock()
 
     # Rights
 
@@ -127,8 +129,10 @@ class Call:
         """What whoever asks may do with a bucket. Raises AccessDenied for one that they have no business with."""
         if self.proof.only_bucket not in ("", bucket.name):
             raise AccessDenied(f"A web page from elsewhere may use the bucket {self.proof.only_bucket} alone.")
-        name = self.operation.name
-        return Rights(self.identity, bucket, lambda: policy_context(self.request, self.proof, name, self.tags))
+        return Rights(self.identity, bucket, self._policy_context)
+
+    def _policy_context(self) -> Mapping[str, tuple[str, ...]]:
+        return policy_context(self.request, self.proof, self.operation.name, self.now, self.tags)
 
     def authorise(self) -> None:
         """Raise AccessDenied unless the operation's need is met, as far as it is one of the bucket's, and the bucket is

@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from urllib.parse import unquote
 
@@ -65,13 +65,13 @@ _AUTH_TYPES: Final[Mapping[str, str]] = {"header": "REST-HEADER", "query": "REST
 
 
 def policy_context(
-    request: Request, proof: Proof, operation: str, tags: Tags | None = None
+    request: Request, proof: Proof, operation: str, now: datetime, tags: Tags | None = None
 ) -> Mapping[str, tuple[str, ...]]:
     """Folded condition keys to values, for the operation of this name.
 
     The tags are those of the request's document; None: its header may have some.
     """
-    told = {key: (value,) for key, value in _conditions(request, proof)}
+    told = {key: (value,) for key, value in _conditions(request, proof, now)}
     if operation in _CREATES:
         told["s3:objectcreationoperation"] = (_CREATES[operation],)
     return {**told, **_of_tags(_tags_of_header(request) if tags is None else tags)}
@@ -91,8 +91,7 @@ def _of_tags(tags: Tags) -> Mapping[str, tuple[str, ...]]:
     return {"s3:requestobjecttagkeys": tuple(tags), **each}
 
 
-def _conditions(request: Request, proof: Proof) -> Iterator[tuple[str, str]]:
-    now = datetime.now(UTC)
+def _conditions(request: Request, proof: Proof, now: datetime) -> Iterator[tuple[str, str]]:
     yield "aws:currenttime", now.strftime("%Y-%m-%dT%H:%M:%SZ")
     yield "aws:epochtime", str(int(now.timestamp()))
     yield "aws:securetransport", "true" if request.is_secure else "false"

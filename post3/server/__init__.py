@@ -6,8 +6,8 @@ has no use for routes, middleware and response objects, and answers written as r
 
 from post3.server.application import build_sanic
 from post3.server.certificate import Certificate
-from post3.server.exchange import Answer
+from post3.server.exchange import Answer, HangUp
 from post3.server.forwarded import TrustedProxies
 from post3.server.running import serve
 
-__all__ = ["Answer", "Certificate", "TrustedProxies", "build_sanic", "serve"]
+__all__ = ["Answer", "Certificate", "HangUp", "TrustedProxies", "build_sanic", "serve"]

@@ -111,8 +111,8 @@ class Application(Sanic[Any, Any]):
         )
 
     async def _startup(self) -> None:
-        # It rewrites Sanic's functions from their source, which works once in a process.
-        self.config.TOUCHUP = not getattr(Http, "__touched__", False)
+        # It rewrites Sanic's functions from their source, which works once in a process; not where that is refused.
+        self.config.TOUCHUP = self.config.TOUCHUP is not False and not getattr(Http, "__touched__", False)
         await super()._startup()  # type: ignore[no-untyped-call]  # Sanic has no types here
 
     async def handle_request(self, request: SanicRequest) -> None:

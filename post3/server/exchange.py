@@ -29,6 +29,13 @@ logger = logging.getLogger("post3")
 access_logger = logging.getLogger("post3.access")
 
 
+class HangUp(BaseException):
+    """Raised in place of an answer, or amid its body: the connection ends, and nothing more is said.
+
+    What is sent by then reaches the client. No Exception, so that nobody on its way makes an answer of it.
+    """
+
+
 def new_id() -> str:
     """A request's id: 16 random hexadecimal digits."""
     return f"{getrandbits(64):016X}"
@@ -62,6 +69,8 @@ class Exchange:
             if stopping():
                 # It began while the answer was on its way, and looked for idle connections too early.
                 self._wire.close_when_idle()
+        except HangUp:
+            self._wire.give_up()
         except asyncio.CancelledError:
             # The client went away, or the server's patience is over. There is nobody to tell.
             self._wire.give_up()

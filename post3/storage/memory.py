@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from post3.errors import (
     StaleBucket,
 )
 from post3.model.bucket import Bucket
+from post3.model.clock import Clock, system_clock
 from post3.model.listing import ListQuery, Page, collapse
 from post3.model.object import NEW_VERSION, Blob, Block, Guard, ObjectVersion, Part, no_guard
 from post3.model.record import Entry, Record
@@ -110,7 +111,7 @@ class _Waiting:
 class MemoryBackend(Backend):
     """A store that forgets."""
 
-    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, *, clock: Clock = system_clock) -> None:
         self._clock = clock
         self._buckets: dict[str, _Held] = {}
         self._blobs: dict[str, tuple[Block, ...]] = {}
