@@ -1,0 +1,1 @@
+"""AsyncClient: the same as Client, over aiobotocore."""
