@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import boto3
 import botocore.session
-from botocore.exceptions import BotoCoreError
 
 from post3.client import calls, copying, deletion, directories, downloads, syncing, uploads
 from post3.client.body import Body
-from post3.client.connection import Connection, endpoint_of
-from post3.client.errors import InvalidArgument
+from post3.client.connection import BaseClient, Connection, making
 from post3.client.locations import Remote, folder, parse_location
 from post3.client.model import Bucket, ObjectInfo, Prefix, Transferred
 from post3.client.pages import Pages, bucket_pages, object_pages
@@ -31,66 +29,21 @@ T = TypeVar("T")
 Callback = Callable[[int], None]
 
 
-class Client:
+class Client(BaseClient):
     """A client of post3, or of any S3 server; threads may share it.
 
     Every method raises the errors of `post3.client.errors`, and OSError for trouble with local files. `progress` is
     called with the number of bytes moved since its last call, by one thread at a time.
     """
 
-    def __init__(
-        self,
-        endpoint: str | None = None,
-        *,
-        access_key: str | None = None,
-        secret_key: str | None = None,
-        session_token: str | None = None,
-        profile: str | None = None,
-        region: str | None = None,
-        path_style: bool = True,
-        timeout: float = 60.0,
-        connect_timeout: float = 5.0,
-        retries: int = 4,
-        verify: bool | str = True,
-        max_connections: int = 16,
-    ) -> None:
-        """Connect to nothing yet.
-
-        endpoint: else POST3_ENDPOINT, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or http://127.0.0.1:9000.
-        access_key, secret_key: else what AWS's variables and profiles say, else requests are not signed.
-        timeout, connect_timeout: seconds without a byte, and for a connection.
-        retries: how often a request is sent again after it failed in passing.
-        verify: False trusts any certificate; a path names a file of authorities.
-
-        Raises InvalidArgument.
-        """
-        connection = Connection(
-            endpoint=endpoint_of(endpoint),
-            access_key=access_key,
-            secret_key=secret_key,
-            session_token=session_token,
-            profile=profile,
-            region=region,
-            path_style=path_style,
-            timeout=timeout,
-            connect_timeout=connect_timeout,
-            retries=retries,
-            verify=verify,
-            max_connections=max_connections,
-        )
-        self._endpoint = connection.endpoint
+    def _start(self, connection: Connection) -> None:
         self._s3, self._region = _connect(connection)
-        self._runner = Runner(self._s3, self._endpoint)
+        self._runner = Runner(self._s3, self.endpoint)
 
     @property
     def s3(self) -> S3Client:
         """The plain boto3 client, for all else."""
         return self._s3
-
-    @property
-    def endpoint(self) -> str:
-        """The server's address."""
-        return self._endpoint
 
     def close(self) -> None:
         """Close the connections."""
@@ -153,7 +106,7 @@ class Client:
     ) -> Body:
         """An object's bytes from start to before stop, to be read and closed; all of them are verified as they come."""
         call = calls.get_object(bucket, key, start=start, stop=stop, version_id=version_id)
-        return Body(self._runner.call(call), call, self._endpoint)
+        return Body(self._runner.call(call), call, self.endpoint)
 
     def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectInfo:
         """What is known of an object."""
@@ -329,12 +282,10 @@ class Client:
 
 def _connect(connection: Connection) -> tuple[S3Client, str]:
     """The boto3 client, and its region."""
-    session = botocore.session.Session(profile=connection.profile)
-    try:
+    with making(connection):
+        session = botocore.session.Session(profile=connection.profile)
         connection.prepare(session)
         region = connection.region_of(session)
         anonymous = connection.access_key is None and session.get_credentials() is None
         made = boto3.Session(botocore_session=session, region_name=region)
         return made.client(**connection.options(region, anonymous=anonymous)), region
-    except (BotoCoreError, ValueError) as error:
-        raise InvalidArgument(f"No client of {connection.endpoint}: {error}") from error

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from post3.client.calls import given
-from post3.client.errors import Conflict, s3_error
+from post3.client.errors import Conflict, Denied, NotFound, s3_error
 from post3.client.pages import object_pages, only_objects, upload_pages, version_pages
 from post3.client.steps import Call, Script
 
@@ -20,13 +20,25 @@ _NOT_XML = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 def create_bucket(bucket: str, region: str, *, exist_ok: bool) -> Script[None]:
     """Make a bucket; with `exist_ok` one of one's own may be there."""
-    # S3's first region is the one that must not be named.
+    # S3's first region must not be named, and is the one that says yes to making one's own bucket again.
     place = {"LocationConstraint": region} if region != "us-east-1" else None
+    if place is None and not exist_ok and (yield from _exists(bucket)):
+        about = f"create_bucket of s3://{bucket}"
+        raise s3_error("BucketAlreadyOwnedByYou", "The bucket is yours already", 409, None, about)
     try:
         yield Call("create_bucket", {"Bucket": bucket, **given(CreateBucketConfiguration=place)})
     except Conflict as error:
         if not exist_ok or error.code != "BucketAlreadyOwnedByYou":
             raise
+
+
+def _exists(bucket: str) -> Script[bool]:
+    """Whether there is such a bucket that one may see."""
+    try:
+        yield Call("head_bucket", {"Bucket": bucket})
+    except (NotFound, Denied):
+        return False
+    return True
 
 
 def delete_bucket(bucket: str, *, force: bool) -> Script[None]:

@@ -56,9 +56,7 @@ def download(
 def _at_once(wanted: Wanted, path: Path, progress: Progress) -> Script[None]:
     data = bytearray()
     yield from _fetch(wanted, Span(1, 0, wanted.info.size), lambda _, piece: data.extend(piece), progress)
-    if wanted.digest is not None and not wanted.digest.fits([data]):
-        raise Damaged(f"The bytes of {path} do not have the object's {wanted.digest.algorithm}; nothing was kept.")
-    yield Local(lambda: write_whole(path, data, wanted.info))
+    yield Local(lambda: write_whole(path, data, wanted.digest, wanted.info))
 
 
 def _by_ranges(wanted: Wanted, path: Path, part_size: int, workers: int, progress: Progress) -> Script[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
+from urllib.parse import unquote_plus
 
 from post3.client.calls import given, unquoted
 from post3.client.model import Bucket, ObjectInfo, Prefix
@@ -75,9 +76,16 @@ def version_pages(bucket: str) -> Pages[Mapping[str, str]]:
 def upload_pages(bucket: str) -> Pages[Mapping[str, str]]:
     """Every multipart upload that nobody finished, as AbortMultipartUpload names it."""
     return Pages(
-        Call("list_multipart_uploads", {"Bucket": bucket}),
-        lambda answer: [{"Key": one["Key"], "UploadId": one["UploadId"]} for one in answer.get("Uploads", [])],
-        lambda answer: _markers(answer, KeyMarker="NextKeyMarker", UploadIdMarker="NextUploadIdMarker"),
+        # botocore asks for encoded keys in lists of objects by itself, but not here.
+        Call("list_multipart_uploads", {"Bucket": bucket, "EncodingType": "url"}),
+        lambda answer: [
+            {"Key": unquote_plus(one["Key"]), "UploadId": one["UploadId"]} for one in answer.get("Uploads", [])
+        ],
+        lambda answer: _markers(
+            {**answer, "NextKeyMarker": unquote_plus(answer.get("NextKeyMarker", ""))},
+            KeyMarker="NextKeyMarker",
+            UploadIdMarker="NextUploadIdMarker",
+        ),
     )
 
 

@@ -144,8 +144,13 @@ class PartialFile:
         fresh.replace(self._record)
 
 
-def write_whole(path: Path, data: bytes | bytearray, info: ObjectInfo) -> None:
-    """Write a small file at once: beside its place, synced, and renamed. Raises OSError with nothing left behind."""
+def write_whole(path: Path, data: bytes | bytearray, digest: Digest | None, info: ObjectInfo) -> None:
+    """Write a small file at once: beside its place, synced, and renamed.
+
+    Raises OSError, and Damaged for bytes without that digest; nothing is left behind.
+    """
+    if digest is not None and not digest.fits([data]):
+        raise Damaged(f"The bytes for {path} do not have the object's {digest.algorithm}; nothing was kept.")
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{secrets.token_hex(8)}.post3")
     try:
