@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
 from post3.client import calls, copying, deletion, directories, downloads, syncing, uploads
 from post3.client.body import CHUNK
@@ -121,6 +121,14 @@ class AsyncClient(BaseClient):
     async def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectInfo:
         """See Client.head_object."""
         return await self._run(calls.head_object(bucket, key, version_id=version_id))
+
+    @overload
+    def list_objects(self, bucket: str, prefix: str | None = None) -> AsyncIterator[ObjectInfo]: ...
+
+    @overload
+    def list_objects(
+        self, bucket: str, prefix: str | None = None, *, delimiter: str | None
+    ) -> AsyncIterator[ObjectInfo | Prefix]: ...
 
     def list_objects(
         self, bucket: str, prefix: str | None = None, *, delimiter: str | None = None

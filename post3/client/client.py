@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import boto3
 import botocore.session
@@ -111,6 +111,14 @@ class Client(BaseClient):
     def head_object(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectInfo:
         """What is known of an object."""
         return self._runner.run(calls.head_object(bucket, key, version_id=version_id))
+
+    @overload
+    def list_objects(self, bucket: str, prefix: str | None = None) -> Iterator[ObjectInfo]: ...
+
+    @overload
+    def list_objects(
+        self, bucket: str, prefix: str | None = None, *, delimiter: str | None
+    ) -> Iterator[ObjectInfo | Prefix]: ...
 
     def list_objects(
         self, bucket: str, prefix: str | None = None, *, delimiter: str | None = None
