@@ -41,6 +41,7 @@ from post3.s3.headers import (
     content_md5,
     content_sha256,
     is_checksum,
+    is_chunked,
     parse_size,
     trailing_checksum,
 )
@@ -86,7 +87,7 @@ def parse_claims(request: Request, signed_payload: str = "") -> Claims:
     sha256 = content_sha256(headers)
     if signed_payload not in ("", UNSIGNED_PAYLOAD):
         sha256 = signed_payload  # a link may say it in its query; a header that nobody signed does not outdo that
-    form = FORMS.get(sha256)
+    form = _framing(sha256, headers)
     checksums = {} if _tells_of_object(request) else checksum_values(headers)
     trailer = trailing_checksum(headers)
     if trailer and checksums:
@@ -111,6 +112,17 @@ def parse_claims(request: Request, signed_payload: str = "") -> Claims:
         checksums=checksums,
         trailer=trailer,
     )
+
+
+def _framing(sha256: str, headers: Mapping[str, str]) -> Form | None:
+    """The framing that x-amz-content-sha256 names, if any.
+
+    The C++ SDK adds that header when it signs. Without keys, as in PyArrow with `anonymous=True`, Content-Encoding and
+    x-amz-trailer alone tell that the body is framed.
+    """
+    if not sha256 and is_chunked(headers) and "x-amz-trailer" in headers:
+        return FORMS["STREAMING-UNSIGNED-PAYLOAD-TRAILER"]
+    return FORMS.get(sha256)
 
 
 def _tells_of_object(request: Request) -> bool:

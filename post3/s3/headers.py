@@ -199,6 +199,11 @@ def stored_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
+def is_chunked(headers: Mapping[str, str]) -> bool:
+    """Whether one of the content codings is `aws-chunked`."""
+    return "aws-chunked" in (coding.strip().lower() for coding in headers.get("content-encoding", "").split(","))
+
+
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """The values of x-amz-meta-… by the rest of their names. Raises MetadataTooLarge over 2 KiB."""
     metadata = {

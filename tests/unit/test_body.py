@@ -339,6 +339,25 @@ async def test_what_is_announced_must_come_and_nothing_else(
         await taken(Body(make_request([frame([SMALL], FORMS[UNSIGNED], trailers)], told)))
 
 
+@pytest.mark.parametrize("coding", ["aws-chunked", "gzip, AWS-Chunked"])
+async def test_whoever_signs_nothing_tells_of_frames_by_the_coding_and_the_trailer(coding: str) -> None:
+    wire = frame([SMALL], FORMS[UNSIGNED], CRC32_TRAILER)
+    headers = {**framed_headers(UNSIGNED, len(SMALL)), "content-encoding": coding}
+    headers |= {"x-amz-trailer": "x-amz-checksum-crc32"}
+    del headers["x-amz-content-sha256"]
+    blocks = await taken(Body(make_request([wire], headers)))
+    assert b"".join(block.data for block in blocks) == SMALL
+    with pytest.raises(BadDigest):
+        await taken(Body(make_request([wire.replace(SMALL, SMALL[::-1])], headers)))
+
+
+async def test_a_hash_of_the_body_means_the_body_as_it_was_sent() -> None:
+    wire = frame([SMALL], FORMS[UNSIGNED], CRC32_TRAILER)
+    headers = {"x-amz-trailer": "x-amz-checksum-crc32", "content-encoding": "aws-chunked"}
+    with pytest.raises(MalformedTrailerError):
+        Body(make_request([wire], {**headers, "x-amz-content-sha256": hashlib.sha256(wire).hexdigest()}))
+
+
 async def test_a_trailer_needs_a_form_that_has_trailers() -> None:
     with pytest.raises(MalformedTrailerError):
         framed_body([SMALL], SIGNED, {"x-amz-trailer": "x-amz-checksum-crc32"})
