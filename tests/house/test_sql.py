@@ -382,6 +382,7 @@ ROWS: Final[dict[str, tuple[str, tuple[object, ...], int]]] = {
     ),
     "the folders of these": ("list_uploads_delimited", (COMPLETED, START, BEHIND, PAGE, None, "", 0, "\\x2f"), LOOK),
     "whether an empty bucket holds anything": ("holds_versions", (EMPTY,), LOOK),
+    "a small put without versions": ("put_small", (EMPTY, 1, MANY, MADE[0], *MADE[3:]), CHANGE),
     "a put without versions": ("put_null", (EMPTY, 1, MANY, *MADE, *MARK), CHANGE),
     "a put of a new version": (
         "put_version",

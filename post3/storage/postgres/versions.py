@@ -143,7 +143,9 @@ class Putting:
         self._is_plain = not bucket.versioning and version.version_id == NULL_VERSION
         self.stored = stored
         self._claims = version.body is not None and version.body.blob.inline is None
-        self._content = new_id()
+        blob = version.body.blob if version.body is not None else None
+        # The name of bytes in the row is theirs alone, and as good as a new one.
+        self._content = str(new_id()) if blob is None or blob.inline is None else blob.id
 
     async def put_alone(self, session: Session) -> ObjectVersion:
         """In a statement of its own; where the key is hot, in a transaction that queues first."""
@@ -175,19 +177,18 @@ class Putting:
 
     async def _put(self, session: Session, seen: Seen | None) -> Row | None:
         version = self._version
+        place = (bucket_id(self._bucket), self._bucket.revision, self._key, self.stored or self._content)
+        record = version_values(version)
+        is_first_try = self._is_plain and self._tries == 1
+        if is_first_try and self.stored is None and seen is None:
+            row = await session.row("put_small", *place, *record)
+            if row is not None:
+                return row
         values: tuple[Any, ...] = (
-            *(
-                bucket_id(self._bucket),
-                self._bucket.revision,
-                self._key,
-                self.stored or self._content,
-                self.stored,
-                self._claims,
-            ),
-            *version_values(version),
+            *(*place, self.stored, self._claims, *record),
             *(seen is not None, *_mark(seen.named if seen else None)),
         )
-        if self._is_plain and self._tries == 1:
+        if is_first_try:
             return await session.row("put_null", *values)
         current = _mark(seen.current if seen else None)
         random = secrets.token_hex(8)
@@ -196,7 +197,7 @@ class Putting:
     def _made(self, row: Row) -> ObjectVersion:
         version, content = self._version, str(self.stored or self._content)
         body = version.body
-        if body is not None:
+        if body is not None and body.blob.id != content:
             body = replace(body, blob=replace(body.blob, id=content))
         return replace(
             version,

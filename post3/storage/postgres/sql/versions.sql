@@ -31,10 +31,27 @@ SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_curr
        ) v ON true
  WHERE b.id = $1;
 
+-- put_small --
+-- Most puts: a body that stands in the row, in a bucket that was never versioned, unguarded. It takes the place of such a
+-- one alone, so nothing goes to the ledger and nothing seen before is to be compared. No row: it was not so, or the bucket
+-- is not as the caller saw it; put_null finds out. An overwrite keeps its sequence, and so touches no index. $1 bucket, $2
+-- its revision, $3 key, $4 content, $5 to $13 the record.
+INSERT INTO post3.versions AS v (bucket_id, key, version_id, sequence, is_current, content, is_delete_marker,
+                                 parts, size, etag, storage_class, owner, modified, document, crcs, body)
+SELECT id, $3, 'null', (extract(epoch FROM now()) * 1000000)::bigint, true, $4, $5,
+       $6, $7, $8, $9, $10, now(), $11, $12, $13
+  FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
+ON CONFLICT (bucket_id, key, version_id) DO UPDATE
+   SET content = excluded.content, is_delete_marker = excluded.is_delete_marker, parts = excluded.parts,
+       size = excluded.size, etag = excluded.etag, storage_class = excluded.storage_class, owner = excluded.owner,
+       modified = excluded.modified, document = excluded.document, crcs = excluded.crcs, body = excluded.body,
+       revision = v.revision + 1
+ WHERE v.is_current AND v.stored IS NULL
+RETURNING version_id, sequence, modified, revision;
+
 -- put_null --
--- In a bucket that was never versioned: one statement, one round trip. An overwrite keeps its sequence, so that a small
--- body in place of a small body touches no index. $1 bucket, $2 its revision, $3 key, $4 content, $5 stored, $6 whether
--- that waits in the ledger, $7 to $15 the record, $16 guarded, by $17 content and $18 revision.
+-- Any other put in such a bucket, also in one statement, one round trip. $1 bucket, $2 its revision, $3 key, $4 content, $5
+-- stored, $6 whether that waits in the ledger, $7 to $15 the record, $16 guarded, by $17 content and $18 revision.
 WITH bucket AS (
     SELECT id FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
 ), old AS (
