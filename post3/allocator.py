@@ -1,22 +1,71 @@
-"""How the C library gives memory back: blocks of a body come and go by the thousand, and must not stay."""
+"""How the C library gives memory back: blocks of a body come by the thousand; they are used again, and do not stay.
+
+A block that is mapped by itself costs a fault for each of its pages, and the time to clear them: more than half of what
+a download costs (docs/decisions/0023). Kept by glibc as it likes, blocks stay for ever, and in a heap for each thread.
+So there is one heap for all, and of what is free in it only a little is kept: the rest goes back every second.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 from typing import Final
 
+M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
+M_ARENA_MAX: Final = -8
 """mallopt(3)."""
-THRESHOLD: Final = 256 * 1024
-"""Bytes from which an allocation is mapped by itself, and unmapped when it is freed."""
+MAPPED: Final = 4 * 2**20
+"""Bytes from which an allocation is mapped by itself, and unmapped when it is freed: no block is so large."""
+KEPT: Final = 16 * 2**20
+"""Bytes that may be free without going back."""
+PAUSE: Final = 1.0
+"""Seconds between two looks at what is free."""
 
 
-def give_back_large_blocks() -> None:
-    """Have glibc return large allocations to the system at once, instead of keeping them for each thread.
+class _Statistics(ctypes.Structure):
+    """What mallinfo2(3) tells, in bytes."""
 
-    By default glibc raises its threshold to the largest block that was freed, and every thread then keeps blocks of
-    1 MiB for itself. Other C libraries are left as they are.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, THRESHOLD)
+    _fields_ = (
+        *((f"_{number}", ctypes.c_size_t) for number in range(8)),
+        ("fordblks", ctypes.c_size_t),
+        ("keepcost", ctypes.c_size_t),
+    )
+
+
+class Heap:
+    """The C library's memory. Other libraries than glibc, and those before 2.33, are left as they are."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(None)
+        self._library = library if hasattr(library, "mallinfo2") else None
+        if self._library is not None:
+            self._library.mallinfo2.restype = _Statistics
+            self._library.malloc_trim.argtypes = [ctypes.c_size_t]
+
+    def use_again(self) -> None:
+        """From now on keep what is freed, in one heap for all threads. To be called before there are any."""
+        if self._library is not None:
+            self._library.mallopt(M_MMAP_THRESHOLD, MAPPED)
+            self._library.mallopt(M_TRIM_THRESHOLD, KEPT)
+            self._library.mallopt(M_ARENA_MAX, 1)
+
+    def free(self) -> int:
+        """Bytes that nobody uses. What was given back is among them: glibc does not tell these apart."""
+        return 0 if self._library is None else int(self._library.mallinfo2().fordblks)
+
+    def give_back(self) -> None:
+        """Give all whole pages that are free back to the system, but for a little at the end."""
+        if self._library is not None:
+            self._library.malloc_trim(KEPT)
+
+
+async def give_back_forever(heap: Heap) -> None:
+    """Give back what is free as long as the task lives, whenever it has become another amount."""
+    seen = 0
+    while True:
+        await asyncio.sleep(PAUSE)
+        free = heap.free()
+        if free > KEPT and free != seen:
+            heap.give_back()
+            seen = heap.free()

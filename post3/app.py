@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from post3.allocator import give_back_large_blocks
+from post3.allocator import Heap, give_back_forever
 from post3.auth.access import Admission
 from post3.auth.authentication import Authenticator
 from post3.config import ConfigError, Endpoint, Settings, check_reach
@@ -83,12 +83,14 @@ class _Running:
     backend: Backend
     credentials: StoredCredentials
     dispatcher: Dispatcher
-    collector: asyncio.Task[None]
+    tasks: tuple[asyncio.Task[None], ...]
+    """The collector, and who gives memory back."""
 
     async def close(self) -> None:
         """End it in order: nobody uses the store when it is closed."""
-        self.collector.cancel()
-        await asyncio.wait([self.collector])
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.wait(self.tasks)
         await self.dispatcher.close()
         await self.credentials.close()
         await self.backend.close()
@@ -116,14 +118,18 @@ def create_app(settings: Settings | None = None, name: str = "post3") -> Sanic[A
     async def start() -> Answer:
         from post3.dispatch import Dispatcher  # noqa: PLC0415  # declares all operations
 
-        give_back_large_blocks()
+        heap = Heap()
+        heap.use_again()
         backend = create_backend(chosen)
         await backend.open()
         credentials = await _prepare(backend, chosen)
         app.ctx.who_may = who_may(chosen, credentials)
         dispatcher = Dispatcher(backend, _gate(chosen, credentials), chosen.read_master_keys())
-        collector = asyncio.create_task(collect_forever(backend, chosen.gc_grace))
-        running.append(_Running(backend, credentials, dispatcher, collector))
+        tasks = (
+            asyncio.create_task(collect_forever(backend, chosen.gc_grace)),
+            asyncio.create_task(give_back_forever(heap)),
+        )
+        running.append(_Running(backend, credentials, dispatcher, tasks))
         return dispatcher.handle
 
     async def finish() -> None:
