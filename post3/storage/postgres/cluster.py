@@ -74,6 +74,9 @@ shared_buffers = '128MB'
 log_line_prefix = '%m [%p] '
 log_checkpoints = off
 """
+ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": str(8 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(8 * 2**20)}
+"""For glibc: a session uses the memory of its rows of 1 MiB again, and may keep so much of it. Getting it from the
+system for each row takes a third of its time (docs/decisions/0023)."""
 ARCHIVING: Final = """\
 wal_level = replica
 archive_mode = on
@@ -130,8 +133,8 @@ class Cluster:
     def _as_user(self) -> dict[str, Any]:
         """Arguments of subprocess that make it run as its user, with nothing of ours."""
         # Least of all our keys: its user could read them there.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", *OURS))}
-        environment |= {"LC_ALL": "C", "TZ": "UTC"}
+        theirs = {name: value for name, value in os.environ.items() if not name.startswith(("PG", *OURS))}
+        environment = {**ALLOCATOR, **theirs, "LC_ALL": "C", "TZ": "UTC"}
         arguments: dict[str, Any] = {"env": environment, "cwd": self.folder, "stdin": subprocess.DEVNULL}
         user = self.user()
         if user is not None:
