@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -39,14 +40,14 @@ def named(number: int) -> str:
     return f"{SEQUENCE + number:016x}{number:016x}"
 
 
-def at(number: int) -> dict[str, object]:
+def at(number: int) -> dict[str, Any]:
     """Where and when the version of this number stands."""
     made = LONG_AGO + timedelta(minutes=number)
     return {"version_id": named(number), "sequence": SEQUENCE + number, "modified": made}
 
 
 async def restore(
-    backend: Backend, bucket: Bucket, data: bytes, guard: Guard = no_guard, **fields: object
+    backend: Backend, bucket: Bucket, data: bytes, guard: Guard = no_guard, **fields: Any
 ) -> ObjectVersion:
     body = part_of(await write(backend, bucket, data), data)
     version = a_version(bucket, "key", body=body, size=len(data), etag=body.etag, **fields)
