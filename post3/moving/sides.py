@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -100,8 +100,9 @@ class Target(Side, Protocol):
         it can be seen.
         """
 
-    async def amend(self, whole: Whole) -> None:
-        """Give a version whose bytes are right the rest of its record."""
+    @property
+    def amend(self) -> Callable[[Whole], Awaitable[None]] | None:
+        """Gives a version whose bytes are right the rest of its record; None where only a new put does."""
 
     async def delete(self, version: ObjectVersion) -> None:
         """Delete a version for good."""
