@@ -35,7 +35,7 @@ from post3.model.record import Entry, Record
 from post3.model.upload import Upload
 from post3.storage.pieces import CRC_SIZE, check_pieces, widened
 from post3.storage.places import check_place
-from post3.storage.protocol import Backend, Change, Collected
+from post3.storage.protocol import About, Backend, Change, Collected
 
 INLINE: Final = 16 * 1024
 """A body of so many bytes stays with its owner, as in the stores that write to disks."""
@@ -526,6 +526,10 @@ class MemoryBackend(Backend):
 
     async def ping(self) -> None:
         """Memory serves as long as the process does."""
+
+    async def about(self) -> About:
+        """See Backend."""
+        return About("memory", len(self._ledger))
 
 
 def _verified(blob: Blob, block: Block, start: int, stop: int) -> bytes:

@@ -47,6 +47,18 @@ class Collected:
     """Completed uploads whose memory is no longer needed."""
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a store tells of itself."""
+
+    layout: str
+    """The version of the form in which it keeps everything."""
+    garbage: int = 0
+    """How many entries wait for the collector."""
+    postgresql: str | None = None
+    """The version of the PostgreSQL behind it."""
+
+
 class Buckets(Protocol):
     """Buckets and their configurations."""
 
@@ -269,3 +281,6 @@ class Backend(Buckets, Blobs, Versions, Uploads, Records, Journal, Protocol):
 
     async def ping(self) -> None:
         """Raises when the store cannot serve now."""
+
+    async def about(self) -> About:
+        """What it is, and how much waits for the collector."""
