@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "serve": Listed("post3.cli.server:serve", "serve S3", SERVING),
     "info": Listed("post3.cli.info:info", "what a store holds, and of which version all is", STORES),
     "gc": Listed("post3.cli.store:gc", "free the space of what was replaced or deleted", STORES),
+    "copy-store": Listed("post3.cli.copy_store:copy_store", "copy a store into another", STORES),
     "user": Listed("post3.cli.users:user", "add, list and remove users", STORES),
     "key": Listed("post3.cli.users:key", "add, list and remove users' keys", STORES),
     "db": Listed(

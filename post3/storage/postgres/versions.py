@@ -13,6 +13,7 @@ from post3.model.bucket import Bucket
 from post3.model.listing import ListQuery, Page
 from post3.model.object import NULL_VERSION, Blob, Guard, ObjectVersion, no_guard
 from post3.model.record import Entry
+from post3.storage.places import check_named, taken
 from post3.storage.postgres.blobs import COLLECTED, bring_in
 from post3.storage.postgres.connections import Row, Session
 from post3.storage.postgres.failures import AgainError
@@ -21,7 +22,6 @@ from post3.storage.postgres.names import new_id
 from post3.storage.postgres.records import note
 from post3.storage.postgres.rows import blob_id, load_version, small_block, text, version_document, version_values
 from post3.storage.postgres.store import Store, bucket_id, check_row, refuse
-from post3.storage.places import check_named, taken
 from post3.storage.protocol import Change
 
 HOT: Final = 3
