@@ -8,6 +8,7 @@ from typing import Final
 from post3.model.bucket import Bucket
 from post3.model.object import ObjectVersion
 from post3.moving.sides import Whole
+from post3.s3.headers import DEFAULT_CONTENT_TYPE
 
 VERSION_ID: Final = "version id"
 ORDER: Final = "order"
@@ -45,8 +46,8 @@ def _facts(whole: Whole) -> Mapping[str, object]:
         OWNER: version.owner,
         ACL: version.acl,
         STORAGE_CLASS: version.storage_class,
-        ENCRYPTION: (version.encryption, [part.encryption for part in whole.parts]),
-        "headers": dict(version.headers),
+        ENCRYPTION: (version.encryption, [part.encryption for part in whole.parts if part.encryption]),
+        "headers": {"content-type": DEFAULT_CONTENT_TYPE, **version.headers},
         "metadata": dict(version.metadata),
         "tags": dict(version.tags),
     }

@@ -23,12 +23,13 @@ class Digesting:
     """One part's bytes as blocks, and their digests once they have ended."""
 
     def __init__(self, whole: Whole, part: Part, algorithms: Iterable[str] = ()) -> None:
-        """Algorithms beside those of which the part has a checksum are computed, and compared with nothing."""
+        """Algorithms beside those of which the record has a checksum are computed, and compared with nothing."""
         self._whole = whole
         self._part = part
         self._is_plain = part.encryption is None
         self._size = part.size if self._is_plain else part.blob.size
-        self._algorithms = {*part.checksums, *algorithms} if self._is_plain else set()
+        self._recorded = _checksums(whole, part)
+        self._algorithms = {*self._recorded, *algorithms} if self._is_plain else set()
         self._chunker = Chunker(tuple(self._algorithms))
 
     async def blocks(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[Block]:
@@ -62,7 +63,7 @@ class Digesting:
             return  # stored bytes are compared by the source; the record's digests are those of the plain ones
         if self._whole.proves and is_md5(self._part.etag) and self.md5.hex() != self._part.etag:
             raise self._differs("MD5", self.md5.hex(), self._part.etag)
-        for algorithm, recorded in self._part.checksums.items():
+        for algorithm, recorded in self._recorded.items():
             if self.checksum(algorithm) != recorded:
                 raise self._differs(algorithm.upper(), self.checksum(algorithm), recorded)
 
@@ -71,6 +72,13 @@ class Digesting:
         return MovingError(
             f"the {what} of {of} is {found}, but the record says {recorded}: the source is damaged; nothing was stored"
         )
+
+
+def _checksums(whole: Whole, part: Part) -> dict[str, str]:
+    """What the record says of these very bytes: of the part, and of the object where that is its only body."""
+    version = whole.version
+    of_object = version.checksums if not version.parts and version.checksum_type == "FULL_OBJECT" else {}
+    return {**of_object, **part.checksums}
 
 
 def check_etag(whole: Whole, etags: list[str]) -> None:

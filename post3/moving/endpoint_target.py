@@ -6,13 +6,14 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, Final
 
 from post3.model.bucket import Bucket
-from post3.model.object import ObjectVersion, Part
+from post3.model.object import NULL_VERSION, ObjectVersion, Part
 from post3.model.tagging import to_header
 from post3.moving import comparing
 from post3.moving.bucket_documents import put_document
@@ -39,6 +40,15 @@ PARAMETERS: Final = {
 """What boto3 calls an object's headers."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What is known of a version from its put alone."""
+
+    version_id: str
+    parts: tuple[Part, ...]
+    modified: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
 class EndpointTarget(EndpointSide):
     """An endpoint that is copied to."""
 
@@ -55,8 +65,8 @@ class EndpointTarget(EndpointSide):
         super().__init__(client)
         self._left: dict[str, list[str]] = {}
         """Of buckets that were there: what differs, and was left so."""
-        self._sent: dict[tuple[str, str], tuple[Part, ...]] = {}
-        """The parts of what was put last under a key, until it is looked at: lists do not tell them."""
+        self._sent: dict[tuple[str, str], _Sent] = {}
+        """What was put last under a key, until it is looked at."""
 
     # Buckets
 
@@ -104,14 +114,13 @@ class EndpointTarget(EndpointSide):
         return whole
 
     async def whole(self, version: ObjectVersion) -> Whole:
-        """See Side: the object that was just put there. A marker is all that its listing tells."""
+        """See Side: what was just put there. Its order is that of the puts; an answer shows no owner, and no ACL."""
+        sent = self._sent.pop((version.bucket, version.key))
+        known = replace(version, content="", version_id=sent.version_id, owner="", acl=None, modified=sent.modified)
         if version.is_delete_marker:
-            return Whole(replace(version, version_id="", sequence=0))
-        current = replace(version, content="", version_id="", sequence=0, owner="", acl=None)
-        found = await self.described(current)
-        answer = replace(found.version, modified=found.version.modified)
-        parts = self._sent.pop((version.bucket, version.key), ())
-        return replace(found, version=replace(answer, parts=len(parts)), parts=parts)
+            return Whole(known)
+        found = await self.described(replace(known, parts=len(sent.parts)))
+        return replace(found, parts=sent.parts)
 
     async def put(self, whole: Whole, read: Read, replaced: ObjectVersion | None) -> None:
         """See Target."""
@@ -120,6 +129,7 @@ class EndpointTarget(EndpointSide):
             answer = await ask(self.client.delete_object, Bucket=version.bucket, Key=version.key)
             if not answer.get("DeleteMarker"):
                 raise MovingError("the endpoint made no delete marker")
+            self._remember(version, answer)
         elif version.parts:
             await self._put_in_parts(whole, read)
         else:
@@ -131,7 +141,8 @@ class EndpointTarget(EndpointSide):
             raise MovingError("it is larger than 5 GiB, and the source does not tell what parts it came in")
         algorithm = next(iter(version.checksums), None) if version.checksum_type == "FULL_OBJECT" else None
         async with _waiting(whole, whole.parts[0], read, algorithm) as sent:
-            await ask(self.client.put_object, **_place(version), **_described(version), **sent)
+            answer = await ask(self.client.put_object, **_place(version), **_described(version), **sent)
+        self._remember(version, answer)
 
     async def _put_in_parts(self, whole: Whole, read: Read) -> None:
         version = whole.version
@@ -148,11 +159,15 @@ class EndpointTarget(EndpointSide):
         upload = {**_place(version), "UploadId": answer["UploadId"]}
         try:
             done = [await self._put_part(whole, part, read, algorithm, upload) for part in whole.parts]
-            await ask(self.client.complete_multipart_upload, **upload, MultipartUpload={"Parts": done})
+            answer = await ask(self.client.complete_multipart_upload, **upload, MultipartUpload={"Parts": done})
         except BaseException:
             await asyncio.shield(self._abort(upload))
             raise
-        self._sent[version.bucket, version.key] = whole.parts
+        self._remember(version, answer, whole.parts)
+
+    def _remember(self, version: ObjectVersion, answer: Any, parts: tuple[Part, ...] = ()) -> None:
+        sent = _Sent(answer.get("VersionId", NULL_VERSION), parts)
+        self._sent[version.bucket, version.key] = sent
 
     async def _put_part(
         self, whole: Whole, part: Part, read: Read, algorithm: str | None, upload: Mapping[str, Any]
