@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import boto3
 import botocore.session
@@ -19,6 +22,7 @@ from post3.moving.sides import GoneError, MovingError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+T = TypeVar("T")
 REGION: Final = "us-east-1"
 RAW: Final = "Raw"
 """Under this name an answer carries its XML, for what botocore's reading of it loses."""
@@ -92,10 +96,36 @@ def _keep_raw(response_dict: Mapping[str, Any], customized_response_dict: dict[s
     customized_response_dict[RAW] = response_dict["body"]
 
 
+async def in_thread(work: Callable[[], T]) -> T:
+    """Do blocking work in a thread that nobody waits for when the process ends: a server may never answer."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def finish(result: T | None, error: Exception | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast(T, result))
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except Exception as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits
+            loop.call_soon_threadsafe(finish, result, failure)
+
+    Thread(target=run, name="post3-endpoint", daemon=True).start()
+    return await done
+
+
 async def ask(call: Callable[..., Any], **parameters: Any) -> Any:
     """Make a request in a thread. Raises GoneError, RefusedError, and MovingError when there is no answer."""
     try:
-        return await asyncio.to_thread(call, **parameters)
+        return await in_thread(partial(call, **parameters))
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         message = str(error.response.get("Error", {}).get("Message", "") or code)

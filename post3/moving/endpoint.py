@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError
@@ -22,7 +22,7 @@ from post3.model.object import NULL_VERSION, Blob, ObjectVersion, Part
 from post3.model.tree import one, text
 from post3.moving import comparing
 from post3.moving.bucket_documents import read_documents
-from post3.moving.connection import RAW, RefusedError, ask
+from post3.moving.connection import RAW, REGION, RefusedError, ask, in_thread
 from post3.moving.listing import is_of_post3, objects, placed, versions
 from post3.moving.sides import BucketState, GoneError, MovingError, Whole
 from post3.s3.headers import STORED_HEADERS
@@ -42,31 +42,46 @@ class EndpointSide:
     def __init__(self, client: S3Client) -> None:
         self.client = client
         self._has_acls = True
+        self._created: dict[str, datetime] = {}
 
     # Buckets
 
     async def names(self) -> list[str]:
         """See Side."""
-        return [entry["Name"] for entry in (await ask(self.client.list_buckets)).get("Buckets", [])]
+        return list(await self._listed())
+
+    async def _listed(self) -> dict[str, datetime]:
+        """Names of all buckets, and when they were made."""
+        entries = (await ask(self.client.list_buckets)).get("Buckets", [])
+        self._created = {entry["Name"]: entry["CreationDate"] for entry in entries}
+        return self._created
 
     async def bucket(self, name: str) -> BucketState | None:
         """See Side."""
         try:
-            await ask(self.client.head_bucket, Bucket=name)
+            region = (await ask(self.client.head_bucket, Bucket=name)).get("BucketRegion", REGION)
         except GoneError:
             return None
         owner, acl, lost = await self._bucket_rights(name)
-        bucket = Bucket(id="", name=name, owner=owner, created=await self._created(name), acl=acl)
+        bucket = Bucket(
+            id="",
+            name=name,
+            owner=owner,
+            created=await self._made_at(name),
+            region="" if region == REGION else region,
+            acl=acl,
+        )
         documents = await read_documents(self.client, bucket)
         return BucketState(replace(bucket, configurations=documents.read), (*lost, *documents.lost))
 
-    async def _created(self, name: str) -> datetime:
+    async def _made_at(self, name: str) -> datetime:
         """When the bucket was made; only the list of all tells, and not to everybody."""
-        try:
-            listed = (await ask(self.client.list_buckets)).get("Buckets", [])
-        except RefusedError:
-            listed = []
-        return next((entry["CreationDate"] for entry in listed if entry["Name"] == name), datetime.now(UTC))
+        if name not in self._created:
+            try:
+                await self._listed()
+            except RefusedError:
+                self._created = {}
+        return self._created.setdefault(name, datetime.now(UTC))
 
     async def _bucket_rights(self, name: str) -> tuple[str, Grants | None, tuple[str, ...]]:
         try:
@@ -195,7 +210,7 @@ class EndpointSource(EndpointSide):
                 raise GoneError("it changed meanwhile") from error
             raise
         try:
-            while data := await asyncio.to_thread(body.read, BLOCK_SIZE):
+            while data := await in_thread(partial(body.read, BLOCK_SIZE)):
                 yield data
         except (BotoCoreError, OSError) as error:
             raise MovingError(f"the endpoint stopped sending: {error}") from error
