@@ -15,6 +15,7 @@ from post3.errors import (
     NoSuchKey,
     NoSuchUpload,
     NoSuchVersion,
+    OperationAborted,
     PreconditionFailed,
     S3Error,
     StaleBucket,
@@ -226,16 +227,19 @@ class StoreSide:
         parts: list[Part] = []
         for part in whole.parts:
             found = known.get(part.number)
-            parts.append(found if _is_same(found, part) else await self._put_part(whole, part, read, upload))  # type: ignore[arg-type]  # the same is not None
+            if found is None or not _is_same(found, part):
+                found = await self._put_part(whole, part, read, upload)
+            parts.append(found)
         try:
             check_etag(whole, [part.etag for part in parts])
-        except MovingError:
+            await self._in(
+                version.bucket,
+                lambda bucket: self.backend.finish_upload(bucket, upload, version, parts, guard, restored=True),
+            )
+        except (MovingError, OperationAborted, PreconditionFailed):
+            # Trying again with the same parts would end the same.
             await self._in(version.bucket, lambda bucket: self.backend.abort_upload(bucket, upload))
             raise
-        await self._in(
-            version.bucket,
-            lambda bucket: self.backend.finish_upload(bucket, upload, version, parts, guard, restored=True),
-        )
 
     async def _upload(self, version: ObjectVersion) -> Upload:
         """The upload that this very version began before, else a new one."""
@@ -335,9 +339,9 @@ def _upload_of(version: ObjectVersion, upload_id: str) -> Upload:
     )
 
 
-def _is_same(there: Part | None, part: Part) -> bool:
+def _is_same(there: Part, part: Part) -> bool:
     """Whether a part that an earlier copy brought is this one; without ETag and checksums nobody can tell."""
-    if there is None or there.size != part.size or there.encryption != part.encryption:
+    if there.size != part.size or there.encryption != part.encryption:
         return False
     if part.etag:
         return there.etag == part.etag

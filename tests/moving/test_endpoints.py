@@ -265,6 +265,48 @@ async def test_an_object_that_changes_meanwhile_is_left_for_the_next_copy(client
     assert (await copied(EndpointSource(client), StoreSide(target, ()))).total("copied") == 1
 
 
+async def test_where_an_endpoint_does_not_tell_the_parts_the_bytes_come_as_one(
+    filled: MemoryBackend, client: S3Client
+) -> None:
+    await filled_server(filled, client)
+
+    class Silent(EndpointSource):
+        async def _parts(self, version: ObjectVersion) -> Any:
+            return None if "-" in version.etag else await super()._parts(version)
+
+    target = MemoryBackend()
+    report = await copied(Silent(client), StoreSide(target, ()), "plain")
+    assert problems(report) == {"plain: parts": 1}
+    bucket = await target.get_bucket("plain")
+    found = await target.get_version(bucket, "in parts")
+    assert (found.parts, found.etag) == (0, client.head_object(Bucket="plain", Key="in parts")["ETag"].strip('"'))
+    assert await get(target, bucket, "in parts") == b"".join(PARTS.values())
+
+
+async def test_an_etag_that_is_no_digest_proves_nothing_and_is_kept(client: S3Client) -> None:
+    client.create_bucket(Bucket="bucket")
+    client.put_object(Bucket="bucket", Key="key", Body=b"data")
+
+    class Managed(EndpointSource):
+        async def whole(self, version: ObjectVersion) -> Any:
+            whole = await super().whole(version)
+            parts = tuple(replace(part, etag="f" * 32) for part in whole.parts)
+            return replace(whole, version=replace(whole.version, etag="f" * 32), parts=parts, proves=False)
+
+        async def read(self, whole: Any, part: Any) -> AsyncIterator[bytes]:
+            async for piece in super().read(replace(whole, version=replace(whole.version, etag=ETAG)), part):
+                yield piece
+
+    target = MemoryBackend()
+    report = await copied(Managed(client), StoreSide(target, ()))
+    assert problems(report) == {}
+    assert (await target.get_version(await target.get_bucket("bucket"), "key")).etag == "f" * 32
+
+
+ETAG = "8d777f385d3dfec8815d20f7496026dc"
+"""The MD5 of `data`."""
+
+
 async def test_documents_that_post3_has_not_are_told(client: S3Client, monkeypatch: pytest.MonkeyPatch) -> None:
     client.create_bucket(Bucket="bucket")
     monkeypatch.setattr(client, "get_bucket_website", lambda **_: {"IndexDocument": {"Suffix": "index.html"}})

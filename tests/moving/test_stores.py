@@ -231,6 +231,22 @@ async def test_a_record_whose_etag_is_not_that_of_its_parts_is_told(filled: Memo
 # A target that holds something
 
 
+async def test_parts_that_have_no_place_leave_no_upload_behind(filled: MemoryBackend) -> None:
+    target = MemoryBackend()
+    await target.create_bucket(await filled.get_bucket("versioned"))
+    await target.create_bucket(await filled.get_bucket("plain"))
+    (source,) = [one for one in await versions_of(filled, "versioned") if one.key == "in parts"]
+    bucket = await target.get_bucket("versioned")
+    twin = replace(source, version_id=f"{source.version_id[:16]}{7:016x}", parts=0, body=None, is_delete_marker=True)
+    await target.put_version(bucket, twin, restored=True)
+    report = await copied(filled, target, "versioned")
+    assert (
+        f"versioned: The version {source.version_id} cannot be restored: another one stands in its place."
+        in problems(report, "failed")
+    )
+    assert (await target.list_uploads(bucket, ListQuery())).entries == ()
+
+
 async def test_what_the_target_has_otherwise_stays_unless_it_may_be_overwritten(filled: MemoryBackend) -> None:
     target = MemoryBackend()
     bucket = await target.create_bucket(await filled.get_bucket("plain"))
