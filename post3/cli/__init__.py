@@ -10,12 +10,23 @@ import click
 from post3._version import __version__
 from post3.cli.commands import Listed, Program
 
+OBJECTS: Final = "Buckets and objects"
 SERVING: Final = "Serving"
 STORES: Final = "Stores"
 SHELL: Final = "This program"
 
 COMMANDS: Final = {
     "serve": Listed("post3.cli.server:serve", "serve S3", SERVING),
+    "ls": Listed("post3.cli.listing:ls", "list buckets, or what is in one", OBJECTS),
+    "cp": Listed("post3.cli.copying:cp", "copy files and objects, up, down, or on the server", OBJECTS),
+    "mv": Listed("post3.cli.copying:mv", "move them: copy, verify, delete", OBJECTS),
+    "rm": Listed("post3.cli.objects:rm", "delete objects", OBJECTS),
+    "mb": Listed("post3.cli.buckets:mb", "make buckets", OBJECTS),
+    "rb": Listed("post3.cli.buckets:rb", "remove buckets", OBJECTS),
+    "cat": Listed("post3.cli.objects:cat", "write objects to standard output", OBJECTS),
+    "sync": Listed("post3.cli.syncing:sync", "make one place like another: copy what differs", OBJECTS),
+    "presign": Listed("post3.cli.objects:presign", "print a link to an object for whoever has it", OBJECTS),
+    "du": Listed("post3.cli.listing:du", "add up the sizes of objects", OBJECTS),
     "info": Listed("post3.cli.info:info", "what a store holds, and of which version all is", STORES),
     "gc": Listed("post3.cli.store:gc", "free the space of what was replaced or deleted", STORES),
     "user": Listed("post3.cli.users:user", "add, list and remove users", STORES),
@@ -30,7 +41,11 @@ COMMANDS: Final = {
 EPILOG: Final = """\b
 Exit status:
     0  done
+    1  some of it failed
     2  wrong usage or settings
+    3  not found
+    4  denied
+    5  the server cannot be reached
   130  stopped by Ctrl-C
   141  nobody read on (a broken pipe)"""
 

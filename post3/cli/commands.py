@@ -22,6 +22,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 WRONG: Final = 2
 """The exit status for wrong usage or settings."""
+COMPLETE_VARIABLE: Final = "_POST3_COMPLETE"
+"""Set when a shell asks what may follow."""
 INTERRUPTED: Final = 130
 """As a shell tells of SIGINT."""
 BROKEN_PIPE: Final = 141
@@ -127,6 +129,8 @@ class Program(Group):
         **extra: Any,
     ) -> int:
         """Run it; the exit status, with which it ends the process in standalone mode."""
+        if COMPLETE_VARIABLE in os.environ:
+            import_module("post3.cli.completion")
         status = self._run(args, complete_var, extra)
         if standalone_mode:
             sys.exit(status)
