@@ -20,7 +20,7 @@ NOT_FOUND: Final = 3
 DENIED: Final = 4
 UNREACHABLE: Final = 5
 
-Progress: TypeAlias = Callable[[int], None]
+Callback: TypeAlias = Callable[[int], None]
 
 
 class ObjectCommand(Command):
@@ -93,21 +93,12 @@ def shown(text: str) -> str:
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None = None) -> Iterator[Progress | None]:
+def progress_bar(what: str, total: int | None = None) -> Iterator[Callback | None]:
     """A function that is told of bytes moved, and shows them on standard error if that is a terminal; else None."""
     if not sys.stderr.isatty():
         yield None
         return
-    from rich import progress  # noqa: PLC0415  # late: only people need it
-    from rich.console import Console  # noqa: PLC0415
+    from post3.cli.bars import bar  # noqa: PLC0415  # late: only people need rich
 
-    columns = (
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.DownloadColumn(binary_units=True),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(what, total=total)
-        yield lambda moved: bars.advance(task, moved)
+    with bar(shown(what), total) as progress:
+        yield progress

@@ -44,7 +44,7 @@ class Command(click.Command):
         try:
             return super().invoke(ctx) or 0
         except BrokenPipeError:
-            raise
+            return _nobody_reads()
         except self.wrong as error:
             return self.told(ctx, error)
         except KeyboardInterrupt:
@@ -149,10 +149,14 @@ class Program(Group):
         except click.Abort:
             return INTERRUPTED
         except BrokenPipeError:
-            # Whoever read has enough; nor may the interpreter's own last flush complain.
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # open until the process ends
-            return BROKEN_PIPE
+            return _nobody_reads()
         return status
+
+
+def _nobody_reads() -> int:
+    """Whoever read has enough; nor may the interpreter's own last flush complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return BROKEN_PIPE
 
 
 def complain(ctx: click.Context | None, message: str) -> None:

@@ -13,8 +13,8 @@ import click
 
 from post3.cli.asking import (
     FAILED,
+    Callback,
     ObjectCommand,
-    Progress,
     dry_run_option,
     json_option,
     print_json,
@@ -24,6 +24,7 @@ from post3.cli.asking import (
     with_client,
 )
 from post3.cli.commands import complain
+from post3.cli.input import Input
 from post3.cli.places import PLACE, Place, S3Path, Standard
 from post3.cli.sizes import counted, human_size
 from post3.cli.transfers import LARGE, Moving, Plan, Transfer, move_one, plan
@@ -91,7 +92,7 @@ def mv(
     if any(isinstance(place, Standard) for place in (*sources, target)):
         raise ConfigError("mv cannot move standard input or output; use cp.")
 
-    def move(transfer: Transfer, progress: Progress | None) -> None:
+    def move(transfer: Transfer, progress: Callback | None) -> None:
         moving = Moving(client, transfer)
         move_one(client, transfer, progress)
         moving.finish()
@@ -105,7 +106,7 @@ def _stream(client: Client, sources: Sequence[Place], target: Place, has_more: b
     match sources, target:
         case [Standard()], S3Path(bucket, key) if not target.is_folder and not has_more:
             with progress_bar("stdin") as progress:
-                client.put_object(bucket, key, sys.stdin.buffer, progress=progress)
+                client.put_object(bucket, key, Input(sys.stdin.fileno()), progress=progress)
         case [S3Path(bucket, key)], Standard() if not has_more:
             write_out(client, bucket, key)
         case _:
@@ -136,7 +137,7 @@ class _Outcome:
 def _carry_out(
     ctx: click.Context,
     todo: Plan,
-    move: Callable[[Transfer, Progress | None], None],
+    move: Callable[[Transfer, Callback | None], None],
     verb: str,
     dry_run: bool,
     as_json: bool,
@@ -170,7 +171,7 @@ def _print_outcome(outcome: _Outcome, dry_run: bool) -> None:
     )
 
 
-def _move_all(transfers: Sequence[Transfer], move: Callable[[Transfer, Progress | None], None]) -> _Outcome:
+def _move_all(transfers: Sequence[Transfer], move: Callable[[Transfer, Callback | None], None]) -> _Outcome:
     """Small ones side by side, then large ones, each of which uses several connections.
 
     Raises Unreachable, and KeyboardInterrupt when everything that was under way has ended.
@@ -178,7 +179,7 @@ def _move_all(transfers: Sequence[Transfer], move: Callable[[Transfer, Progress 
     outcome = _Outcome()
     total = sum(transfer.size or 0 for transfer in transfers)
 
-    def one(progress: Progress | None, transfer: Transfer) -> None:
+    def one(progress: Callback | None, transfer: Transfer) -> None:
         try:
             move(transfer, progress)
         except Unreachable:

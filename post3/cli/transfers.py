@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
+from post3.cli.asking import Callback
 from post3.cli.places import LocalPath, Place, S3Path, Standard
 from post3.client.directories import Omitted, walk
 from post3.client.errors import Damaged
@@ -22,8 +23,6 @@ from post3.config import ConfigError
 
 if TYPE_CHECKING:
     from post3.client import Client
-
-Progress: TypeAlias = Callable[[int], None]
 
 LARGE: Final = 8 * 1024 * 1024
 """Bytes above which a transfer uses several connections by itself."""
@@ -166,7 +165,7 @@ def _names(client: Client, source: S3Path) -> Iterator[tuple[str, int]]:
 # Moving
 
 
-def move_one(client: Client, transfer: Transfer, progress: Progress | None, *, resume: bool = False) -> None:
+def move_one(client: Client, transfer: Transfer, progress: Callback | None, *, resume: bool = False) -> None:
     """Copy one thing. Raises the SDK's errors and OSError; nothing is left behind then, but what `resume` may need."""
     match transfer.source, transfer.target:
         case LocalPath(path), S3Path(bucket, key):
