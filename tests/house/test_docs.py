@@ -75,6 +75,14 @@ def test_the_readmes_aws_lines_do_as_they_say(tmp_path: Path) -> None:
         assert printed == (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
+def test_the_readmes_lines_of_post3_do_as_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with post3_serve("--backend", "fs", "--data-dir", "data", cwd=tmp_path) as server:
+        monkeypatch.setenv("POST3_ENDPOINT", server.url)
+        _make, _sync, listed, printed, _end = [run(command, server) for command in block("post3")]
+        assert "docs/architecture.md" in listed
+        assert printed == (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
 def test_the_readmes_backup_lines_do_as_they_say() -> None:
     with passable_folder() as folder:
         with post3_serve(cwd=folder) as server:
