@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import Final
 
 import click
 
 from post3._version import __version__
-from post3.cli.commands import Listed, Program
+from post3.cli.commands import INTERRUPTED, Listed, Program
 
 OBJECTS: Final = "Buckets and objects"
 SERVING: Final = "Serving"
@@ -56,4 +58,9 @@ program: Final = click.version_option(__version__, prog_name="post3", message="%
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status."""
-    return program.main(arguments, standalone_mode=False)
+    status = program.main(arguments, standalone_mode=False)
+    if status == INTERRUPTED:
+        # A second Ctrl-C leaves threads behind that wait for a silent server, and the interpreter would wait for them.
+        sys.stdout.flush()
+        os._exit(status)
+    return status

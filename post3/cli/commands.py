@@ -58,24 +58,20 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Commands of one noun."""
+    """Commands of one noun; by itself it only says which there are."""
 
     command_class = Command
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
-        super().__init__(*args, **{"invoke_without_command": True, **attributes})
-        self.callback = self.callback or _nothing
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that is named."""
-        if not (ctx._protected_args or ctx.args):
-            *most, last = self.list_commands(ctx)
-            ctx.fail(f"name a command: {', '.join(most)} or {last}")
-        return super().invoke(ctx)
+        super().__init__(*args, **{**attributes, "invoke_without_command": True, "callback": _name_a_command})
 
 
-def _nothing() -> None:
-    """What a group does by itself."""
+@click.pass_context
+def _name_a_command(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        assert isinstance(ctx.command, click.Group)  # noqa: S101  # it is the callback of groups
+        *most, last = ctx.command.list_commands(ctx)
+        ctx.fail(f"name a command: {', '.join(most)} or {last}")
 
 
 class Listed(NamedTuple):

@@ -148,7 +148,9 @@ def _plan_download(client: Client, source: S3Path, root: Path) -> Plan:
 
 
 def _plan_copies(client: Client, source: S3Path, target: S3Path) -> Plan:
-    return Plan(tuple(Transfer(source.child(name), target.child(name), size) for name, size in _names(client, source)))
+    # The object that stands for the source itself has no place at the top of a bucket.
+    names = [(name, size) for name, size in _names(client, source) if name or target.key]
+    return Plan(tuple(Transfer(source.child(name), target.child(name), size) for name, size in names))
 
 
 def _names(client: Client, source: S3Path) -> Iterator[tuple[str, int]]:

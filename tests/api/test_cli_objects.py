@@ -452,12 +452,14 @@ def test_the_help_tells_every_exit_status(shell: Shell) -> None:
 
 
 @contextmanager
-def slowly(server: Server) -> Iterator[str]:
-    """The URL of the server behind a line of some 3 MiB a second for each connection."""
+def slowly(server: Server, flow: threading.Event | None = None) -> Iterator[str]:
+    """The URL of the server behind a line of some 3 MiB a second for each connection, while `flow` is set."""
 
     def pump(source: socket.socket, target: socket.socket) -> None:
         try:
             while data := source.recv(64 * 1024):
+                if flow is not None:
+                    flow.wait(30)
                 target.sendall(data)
                 sleep(0.02)
         except OSError:
@@ -534,6 +536,34 @@ def test_ctrl_c_keeps_what_a_download_has_only_to_resume_it(
     shell.told(*words)
     assert files_in(tmp_path) == ["file"]
     assert (tmp_path / "file").read_bytes() == data
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_silent_server(
+    server: Server, shell: Shell, bucket: str, tmp_path: Path
+) -> None:
+    shell.s3.put_object(Bucket=bucket, Key="key", Body=some_bytes(80 * MIB))
+    flow = threading.Event()
+    flow.set()
+    words = ("cp", f"s3://{bucket}/key", tmp_path / "file")
+    with slowly(server, flow) as url, shell.at(url).start(*words) as process:
+        part = tmp_path / "file.part"
+        assert eventually(lambda: part.exists() and part.stat().st_blocks > 0, 30)
+        flow.clear()
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        interrupted(process)
+        flow.set()
+    assert files_in(tmp_path) == []
+
+
+def test_a_folder_s_own_mark_is_copied_where_it_can_be(shell: Shell, bucket: str) -> None:
+    for key in ("x/", "x/y"):
+        shell.s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    other = new_bucket(shell.s3)
+    shell.told("cp", "-r", f"s3://{bucket}/x", f"s3://{other}")
+    shell.told("cp", "-r", f"s3://{bucket}/x", f"s3://{other}/z")
+    assert shell.keys(other) == ["y", "z/", "z/y"]
 
 
 def test_somebody_else_s_part_is_left_alone(tmp_path: Path) -> None:
