@@ -20,9 +20,9 @@ _NOT_XML = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 def create_bucket(bucket: str, region: str, *, exist_ok: bool) -> Script[None]:
     """Make a bucket; with `exist_ok` one of one's own may be there."""
-    # S3's first region must not be named, and is the one that says yes to making one's own bucket again.
+    # post3, and S3's first region, which must not be named, say yes to making one's own bucket again.
     place = {"LocationConstraint": region} if region != "us-east-1" else None
-    if place is None and not exist_ok and (yield from _exists(bucket)):
+    if not exist_ok and (yield from _exists(bucket)):
         about = f"create_bucket of s3://{bucket}"
         raise s3_error("BucketAlreadyOwnedByYou", "The bucket is yours already", 409, None, about)
     try:

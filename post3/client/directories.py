@@ -19,7 +19,7 @@ from post3.client.uploads import put_object
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file of a folder: its name there with slashes, size in bytes, time of change in whole seconds since 1970."""
+    """A file of a folder: its name there with slashes, size in bytes, time of change in nanoseconds since 1970."""
 
     path: Path
     name: str
@@ -126,7 +126,7 @@ def _walk(folder: Path, home: str, above: str) -> Iterator[LocalFile | Omitted]:
             yield Omitted(path, reason)
         else:
             told = entry.stat()
-            yield LocalFile(path, name, told.st_size, int(told.st_mtime))
+            yield LocalFile(path, name, told.st_size, told.st_mtime_ns)
 
 
 def _reason_against(entry: os.DirEntry[str], home: str) -> str | None:

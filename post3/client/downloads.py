@@ -9,7 +9,7 @@ from pathlib import Path
 from post3.client.calls import get_object, head_call, object_info
 from post3.client.errors import Damaged, InvalidArgument, Unreachable
 from post3.client.model import ObjectInfo
-from post3.client.resume import PartialFile, Plan, write_whole
+from post3.client.resume import PartialFile, Plan, refuse_folder, write_whole
 from post3.client.steps import Fetch, Local, Many, Progress, Script
 from post3.client.transfers import Span, check_workers
 from post3.client.verification import Digest, digest_of
@@ -45,6 +45,7 @@ def download(
     if part_size < 1:
         raise InvalidArgument(f"part_size is 1 byte or more, not {part_size}.")
     check_workers(workers)
+    yield Local(lambda: refuse_folder(path))
     wanted = yield from find(bucket, key, version_id)
     if wanted.info.size <= part_size:
         yield from _at_once(wanted, path, progress)

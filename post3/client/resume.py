@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from post3.client.errors import ClientError, Damaged
+from post3.client.errors import ClientError, Damaged, InvalidArgument
 from post3.client.model import MiB, ObjectInfo
 from post3.client.transfers import Span, spans
 from post3.client.verification import Digest
@@ -77,8 +77,6 @@ class PartialFile:
         self._record = path.with_name(f"{path.name}.part.json")
         self._lock = Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise ClientError(f"{path} is a folder: name the file to write.")
         known = self._record.exists()
         if not known:
             if os.path.lexists(self._data):
@@ -144,6 +142,12 @@ class PartialFile:
         fresh.replace(self._record)
 
 
+def refuse_folder(path: Path) -> None:
+    """Raises InvalidArgument when there is a folder where a file is to be written."""
+    if path.is_dir() and not path.is_symlink():
+        raise InvalidArgument(f"{path} is a folder: name the file to write.")
+
+
 def write_whole(path: Path, data: bytes | bytearray, digest: Digest | None, info: ObjectInfo) -> None:
     """Write a small file at once: beside its place, synced, and renamed.
 
@@ -170,9 +174,14 @@ def write_whole(path: Path, data: bytes | bytearray, digest: Digest | None, info
 
 def set_time(fd: int, info: ObjectInfo) -> None:
     """Give a file the object's time of change, as a later sync compares it."""
-    if info.modified is not None:
-        nanoseconds = int(info.modified.timestamp()) * 1_000_000_000
+    nanoseconds = given_time(info)
+    if nanoseconds is not None:
         os.utime(fd, ns=(nanoseconds, nanoseconds))
+
+
+def given_time(info: ObjectInfo) -> int | None:
+    """The time that a downloaded file gets, in nanoseconds since 1970: whole seconds, as HTTP tells them."""
+    return int(info.modified.timestamp()) * 1_000_000_000 if info.modified else None
 
 
 def sync_folder(path: Path) -> None:

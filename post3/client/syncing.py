@@ -29,6 +29,7 @@ from post3.client.directories import (
 from post3.client.errors import InvalidArgument
 from post3.client.locations import Location, Remote, check_names
 from post3.client.model import Action, MiB, ObjectInfo, Transferred
+from post3.client.resume import given_time
 from post3.client.steps import Local, Progress, Script
 from post3.client.transfers import check_workers
 from post3.client.verification import Digest, md5_of
@@ -72,7 +73,7 @@ def compare(source: Item, target: Item | None) -> bool | Reading:
         case LocalFile(), ObjectInfo():
             return source.modified <= _time(target) or _reading(source, target)
         case ObjectInfo(), LocalFile():
-            return _time(source) == target.modified or _reading(target, source)
+            return given_time(source) == target.modified or _reading(target, source)
         case ObjectInfo(), ObjectInfo():
             return source.etag == target.etag or _time(source) <= _time(target)
         case _:
@@ -85,8 +86,8 @@ def _reading(file: LocalFile, found: ObjectInfo) -> Reading | Literal[False]:
 
 
 def _time(item: ObjectInfo) -> int:
-    """In whole seconds, as HTTP and copied files have it."""
-    return int(item.modified.timestamp()) if item.modified else 0
+    """In nanoseconds since 1970."""
+    return int(item.modified.timestamp() * 1e9) if item.modified else 0
 
 
 def sync(
