@@ -154,7 +154,7 @@ def _plan_copies(client: Client, source: S3Path, target: S3Path) -> Plan:
 
 
 def _names(client: Client, source: S3Path) -> Iterator[tuple[str, int]]:
-    """The names of all that is in a folder, and their sizes. Raises ConfigError when there is nothing."""
+    """The names of all that is in a folder, and their sizes. Raises FileNotFoundError when there is nothing."""
     found = False
     for entry in client.list_objects(source.bucket, source.key or None):
         if isinstance(entry, ObjectInfo):
