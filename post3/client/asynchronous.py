@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
 from post3.client import calls, copying, deletion, directories, downloads, syncing, uploads
 from post3.client.body import CHUNK
@@ -122,9 +122,19 @@ class AsyncClient(BaseClient):
         """See Client.head_object."""
         return await self._run(calls.head_object(bucket, key, version_id=version_id))
 
+    @overload
+    def list_objects(
+        self, bucket: str, prefix: str | None = None, *, delimiter: None = None
+    ) -> AsyncIterator[ObjectInfo]: ...
+
+    @overload
+    def list_objects(
+        self, bucket: str, prefix: str | None = None, *, delimiter: str
+    ) -> AsyncIterator[ObjectInfo | Prefix]: ...
+
     def list_objects(
         self, bucket: str, prefix: str | None = None, *, delimiter: str | None = None
-    ) -> AsyncIterator[ObjectInfo | Prefix]:
+    ) -> AsyncIterator[Any]:
         """See Client.list_objects."""
         return self._iterate(object_pages(bucket, prefix, delimiter))
 

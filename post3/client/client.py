@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import boto3
 import botocore.session
@@ -112,9 +112,17 @@ class Client(BaseClient):
         """What is known of an object."""
         return self._runner.run(calls.head_object(bucket, key, version_id=version_id))
 
+    @overload
     def list_objects(
-        self, bucket: str, prefix: str | None = None, *, delimiter: str | None = None
-    ) -> Iterator[ObjectInfo | Prefix]:
+        self, bucket: str, prefix: str | None = None, *, delimiter: None = None
+    ) -> Iterator[ObjectInfo]: ...
+
+    @overload
+    def list_objects(
+        self, bucket: str, prefix: str | None = None, *, delimiter: str
+    ) -> Iterator[ObjectInfo | Prefix]: ...
+
+    def list_objects(self, bucket: str, prefix: str | None = None, *, delimiter: str | None = None) -> Iterator[Any]:
         """All objects whose key begins so, in the order of their keys; asked for as they are needed.
 
         With a delimiter, keys that go on behind one are told as one Prefix.

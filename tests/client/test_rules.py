@@ -1,4 +1,4 @@
-"""The SDK's rules without a network: parts, names, digests, what is the same, pages, batches, the record of a resume."""
+"""The SDK's rules, without a network: parts, names, digests, what is the same, pages, batches, a resume's record."""
 
 from __future__ import annotations
 

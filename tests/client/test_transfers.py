@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from post3 import Client
-from post3.client import Action, ClientError, InvalidArgument, MiB, NotFound, ObjectInfo, UnsafeKey
+from post3.client import Action, ClientError, InvalidArgument, MiB, NotFound, UnsafeKey
 from tests.client.test_objects import LARGE, Pipe, content
 
 
 def keys(client: Client, bucket: str, prefix: str = "") -> list[str]:
-    return [one.key for one in client.list_objects(bucket, prefix) if isinstance(one, ObjectInfo)]
+    return [one.key for one in client.list_objects(bucket, prefix)]
 
 
 def fill(root: Path, **files: str) -> Path:
