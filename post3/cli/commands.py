@@ -22,6 +22,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 WRONG: Final = 2
 """The exit status for wrong usage or settings."""
+COMPLETE_VARIABLE: Final = "_POST3_COMPLETE"
+"""Set when a shell asks what may follow."""
 INTERRUPTED: Final = 130
 """As a shell tells of SIGINT."""
 BROKEN_PIPE: Final = 141
@@ -42,7 +44,7 @@ class Command(click.Command):
         try:
             return super().invoke(ctx) or 0
         except BrokenPipeError:
-            raise
+            return _nobody_reads()
         except self.wrong as error:
             return self.told(ctx, error)
         except KeyboardInterrupt:
@@ -56,24 +58,20 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Commands of one noun."""
+    """Commands of one noun; by itself it only says which there are."""
 
     command_class = Command
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
-        super().__init__(*args, **{"invoke_without_command": True, **attributes})
-        self.callback = self.callback or _nothing
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that is named."""
-        if not (ctx._protected_args or ctx.args):
-            *most, last = self.list_commands(ctx)
-            ctx.fail(f"name a command: {', '.join(most)} or {last}")
-        return super().invoke(ctx)
+        super().__init__(*args, **{**attributes, "invoke_without_command": True, "callback": _name_a_command})
 
 
-def _nothing() -> None:
-    """What a group does by itself."""
+@click.pass_context
+def _name_a_command(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        assert isinstance(ctx.command, click.Group)  # noqa: S101  # it is the callback of groups
+        *most, last = ctx.command.list_commands(ctx)
+        ctx.fail(f"name a command: {', '.join(most)} or {last}")
 
 
 class Listed(NamedTuple):
@@ -127,6 +125,8 @@ class Program(Group):
         **extra: Any,
     ) -> int:
         """Run it; the exit status, with which it ends the process in standalone mode."""
+        if COMPLETE_VARIABLE in os.environ:
+            import_module("post3.cli.completion")
         status = self._run(args, complete_var, extra)
         if standalone_mode:
             sys.exit(status)
@@ -145,10 +145,14 @@ class Program(Group):
         except click.Abort:
             return INTERRUPTED
         except BrokenPipeError:
-            # Whoever read has enough; nor may the interpreter's own last flush complain.
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # open until the process ends
-            return BROKEN_PIPE
+            return _nobody_reads()
         return status
+
+
+def _nobody_reads() -> int:
+    """Whoever read has enough; nor may the interpreter's own last flush complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return BROKEN_PIPE
 
 
 def complain(ctx: click.Context | None, message: str) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from post3.cli.commands import Command, Group, with_settings
-from post3.cli.store import STORE_OPTIONS, human_size, load_settings
+from post3.cli.sizes import human_size
+from post3.cli.store import STORE_OPTIONS, load_settings
 from post3.config import ConfigError, Settings
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import click
 from post3._version import __version__
 from post3.cli.commands import Command, with_settings
 from post3.cli.server import store_name
-from post3.cli.store import STORE_OPTIONS, human_size, load_settings, with_store
+from post3.cli.sizes import human_size
+from post3.cli.store import STORE_OPTIONS, load_settings, with_store
 from post3.config import ConfigError, Settings
 from post3.errors import NoSuchBucket, StaleBucket
 from post3.model.bucket import Bucket

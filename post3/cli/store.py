@@ -13,12 +13,12 @@ import click
 
 from post3.cli.commands import Command, with_settings
 from post3.cli.server import store_name
+from post3.cli.sizes import human_size
 from post3.config import OPTIONS, ConfigError, Settings, parse_duration
 from post3.storage.protocol import Backend, Collected
 
 STORE_OPTIONS: Final = tuple(option for option in OPTIONS if option.of_store)
 """What names a store, as `serve` takes it."""
-UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def load_settings(given: Mapping[str, str]) -> Settings:
@@ -88,11 +88,3 @@ def _older_than(text: str | None, settings: Settings) -> timedelta:
 def _told(freed: Collected) -> str:
     uploads = f", forgot {freed.uploads} completed uploads" if freed.uploads else ""
     return f"{human_size(freed.size)} in {freed.blobs} blobs{uploads}"
-
-
-def human_size(size: int) -> str:
-    """So many bytes as people read them."""
-    number, unit = float(size), 0
-    while number >= 1024 and unit + 1 < len(UNITS):
-        number, unit = number / 1024, unit + 1
-    return f"{size} bytes" if unit == 0 else f"{number:.1f} {UNITS[unit]}"
