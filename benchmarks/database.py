@@ -48,10 +48,27 @@ class Database:
         """Its first process."""
         return _roots(self._database.cluster)
 
+    def vacuum(self) -> None:
+        """Free what was deleted."""
+        psql(self._database.cluster, "VACUUM")
+
 
 def postmaster(data_dir: Path) -> tuple[int, ...]:
     """The first process of the PostgreSQL that post3 runs in its data directory; nothing where it runs none."""
     return _roots(Cluster(data_dir)) if (data_dir / "pg").exists() else ()
+
+
+def vacuum(data_dir: Path) -> None:
+    """Free what was deleted from the PostgreSQL that post3 runs in its data directory."""
+    psql(Cluster(data_dir), "VACUUM")
+
+
+def psql(cluster: Cluster, *commands: str) -> None:
+    """Run them, each as a transaction of its own. Raises ValueError with what psql complained of."""
+    words = [word for command in commands for word in ("-c", command)]
+    place = ["-h", str(cluster.socket_folder()), "-p", str(PORT), "-U", ROLE, "-d", NAME]
+    program = cluster.binaries(cluster.major()).program("psql")
+    cluster.run_program(program, "-X", "-q", "-v", "ON_ERROR_STOP=1", *place, *words)
 
 
 def _roots(cluster: Cluster) -> tuple[int, ...]:
@@ -65,7 +82,6 @@ class Copying:
     def __init__(self, data_dir: Path, folder: Path, body: bytes, tables: int) -> None:
         """Read are as many tables in turn as post3 reads objects: no more and no less of them is in its buffers."""
         self._cluster = Cluster(data_dir)
-        self._psql = self._cluster.binaries(self._cluster.major()).program("psql")
         self._size = len(body)
         self._tables = [f"{TABLE}_out_{number}" for number in range(tables)]
         self._file = folder / "copy"
@@ -76,7 +92,8 @@ class Copying:
         """`COPY … FROM` a file by the server itself, durable; each stream into a table of its own."""
         tables = [f"{TABLE}_{number}" for number in range(streams)]
         for table in tables:
-            self._run(
+            psql(
+                self._cluster,
                 f"CREATE TABLE IF NOT EXISTS {table} (number integer, data bytea)",
                 f"ALTER TABLE {table} ALTER data SET STORAGE EXTERNAL",
             )
@@ -86,7 +103,8 @@ class Copying:
     def copy_out(self, seconds: float, streams: int) -> Outcome:
         r"""`\copy … TO` by psql, to nowhere."""
         for table in self._tables:
-            self._run(
+            psql(
+                self._cluster,
                 f"DROP TABLE IF EXISTS {table}",
                 f"CREATE TABLE {table} (number integer, data bytea)",
                 f"ALTER TABLE {table} ALTER data SET STORAGE EXTERNAL",
@@ -100,18 +118,12 @@ class Copying:
         with ThreadPoolExecutor(len(copies)) as threads:
             while spent < seconds:
                 if before:
-                    self._run(*before)
+                    psql(self._cluster, *before)
                 began = monotonic()
-                list(threads.map(lambda lines: self._run(*lines), copies))
+                list(threads.map(lambda lines: psql(self._cluster, *lines), copies))
                 spent += monotonic() - began
                 count += sum(map(len, copies))
         return Outcome(count, spent, count * self._size)
-
-    def _run(self, *commands: str) -> None:
-        """Each as a transaction of its own. Raises ValueError with what psql complained of."""
-        words = [word for command in commands for word in ("-c", command)]
-        place = ["-h", str(self._cluster.socket_folder()), "-p", str(PORT), "-U", ROLE, "-d", NAME]
-        self._cluster.run_program(self._psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", *place, *words)
 
 
 def _binary(body: bytes) -> bytes:

@@ -19,7 +19,7 @@ from time import monotonic, sleep
 from typing import IO, Final
 
 from benchmarks.client import ask
-from benchmarks.database import Database, postmaster
+from benchmarks.database import Database, postmaster, vacuum
 from benchmarks.measures import pause, resume, tree
 from benchmarks.signing import Signer
 
@@ -85,11 +85,8 @@ class Kind:
     only_writes: bool = False
     """Whether only what writes is measured."""
     version: str = ""
-
-    @property
-    def is_post3(self) -> bool:
-        """Whether it is post3 itself."""
-        return self.name in (FS, RELAXED, PG)
+    backend: str = ""
+    """Of post3: `fs` or `pg`; empty for others."""
 
 
 @dataclass(slots=True)
@@ -133,11 +130,28 @@ class Server:
         """Let it go on."""
         resume(self.everything)
 
+    def tidy(self) -> None:
+        """Free what large bodies have replaced: post3 would keep it for an hour, and a database until it looks."""
+        if self.own_database is not None:
+            self.own_database.vacuum()
+        if self.kind is None or self.place is None or not self.kind.backend:
+            return
+        words = ["--backend", self.kind.backend, "--data-dir", str(self.place.store), "--older-than", "0s"]
+        command = [sys.executable, "-m", "post3", "gc", *words]
+        subprocess.run(command, check=True, capture_output=True, cwd=self.place.folder, env=_environment())
+        if self.kind.backend == "pg":
+            vacuum(self.place.store)
+
+    def ask_to_end(self) -> None:
+        """Tell it to end, if it was started here, and do not wait for it."""
+        self.resume()
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
     def stop(self) -> None:
         """End it, if it was started here."""
-        self.resume()
+        self.ask_to_end()
         if self.process is not None:
-            self.process.terminate()
             _wait(self.process)
         if self.own_database is not None:
             self.own_database.stop()
@@ -258,6 +272,7 @@ def post3(backend: str, durability: str = "full") -> Kind:
         command,
         lambda _place: {"POST3_ACCESS_KEY": ACCESS, "POST3_SECRET_KEY": SECRET},
         only_writes=relaxed,
+        backend=backend,
     )
 
 

@@ -138,7 +138,7 @@ def _fill_lists(kinds: Sequence[tuple[Kind, Place]], scale: Scale) -> None:
             tell(f"{kind.name} gets buckets of {', '.join(f'{count:,}' for count in scale.lists)} keys")
             place.store.mkdir(parents=True, exist_ok=True)
             place.folder.chmod(0o711)
-            fill(kind.name.rpartition(" ")[2], place.store, scale.lists)
+            fill(kind.backend, place.store, scale.lists)
 
 
 def _chosen(only: Sequence[str] | None, every: Sequence[Workload]) -> list[Workload]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import Final
 
 from benchmarks.bodies import body_of
@@ -89,7 +90,9 @@ class Run:
                 os.sync()
                 sample = self._sample(workload, store, number)
                 workload.after(store, number)
-            except (Failure, OSError, ValueError) as error:
+                if workload.writes and workload.unit == "MiB/s":
+                    store.server.tidy()
+            except (Failure, OSError, ValueError, SubprocessError) as error:
                 row.failure = str(error)
                 tell(f"{workload.name}: {store.server.name} failed: {error}")
                 return
@@ -187,9 +190,13 @@ def servers(kinds: Sequence[tuple[Kind, Place]], given: Sequence[Server]) -> Ite
             tell(f"{kind.name}{f' ({kind.group})' if kind.group else ''} is started")
             server = start(kind, place)
             stack.callback(server.stop)
-            server.pause()
             running.append(server)
+            server.pause()
         for server in given:
             stack.callback(server.resume)
             server.pause()
-        yield [*running, *given]
+        try:
+            yield [*running, *given]
+        finally:
+            for server in running:  # all, before the first is waited for
+                server.ask_to_end()

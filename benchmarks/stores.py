@@ -43,7 +43,7 @@ class Scale:
 
 
 QUICK: Final = Scale(
-    read=400, written=2_000, listed=20_000, deleted=400, batches=1, large=2, huge=4, lists=(1_000, 10_000)
+    read=400, written=2_000, listed=4_000, deleted=400, batches=1, large=2, huge=4, lists=(1_000, 10_000)
 )
 
 
