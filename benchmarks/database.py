@@ -58,6 +58,14 @@ def postmaster(data_dir: Path) -> tuple[int, ...]:
     return _roots(Cluster(data_dir)) if (data_dir / "pg").exists() else ()
 
 
+def end_postmaster(data_dir: Path) -> None:
+    """End the PostgreSQL of a post3 that was killed, or that ended before all of it had begun."""
+    if postmaster(data_dir):
+        cluster = Cluster(data_dir)
+        with cluster.starting():
+            cluster.end()
+
+
 def vacuum(data_dir: Path) -> None:
     """Free what was deleted from the PostgreSQL that post3 runs in its data directory."""
     psql(Cluster(data_dir), "VACUUM")

@@ -19,7 +19,7 @@ from time import monotonic, sleep
 from typing import IO, Final
 
 from benchmarks.client import ask
-from benchmarks.database import Database, postmaster, vacuum
+from benchmarks.database import Database, end_postmaster, postmaster, vacuum
 from benchmarks.measures import pause, resume, tree
 from benchmarks.signing import Signer
 
@@ -28,6 +28,8 @@ SECRET: Final = "benchmark-secret-0123456789"  # noqa: S105  # of servers that l
 START: Final = 120.0
 """Seconds that a server may take to answer."""
 STOP: Final = 60.0
+START_MARK: Final = "--- started\n"
+"""In a server's log."""
 
 FS: Final = "post3 fs"
 RELAXED: Final = "post3 fs relaxed"
@@ -87,6 +89,8 @@ class Kind:
     version: str = ""
     backend: str = ""
     """Of post3: `fs` or `pg`; empty for others."""
+    ready: str = ""
+    """What it says when all of its processes are ready; empty: its first answer tells that."""
 
 
 @dataclass(slots=True)
@@ -155,6 +159,8 @@ class Server:
             _wait(self.process)
         if self.own_database is not None:
             self.own_database.stop()
+        elif self.place is not None:
+            end_postmaster(self.place.store)
         if self.log is not None:
             self.log.close()
 
@@ -178,7 +184,8 @@ def start(kind: Kind, place: Place) -> Server:
     variables = dict(kind.variables(place))
     if database is not None:
         variables["DATABASE_URL"] = database.start()
-    log = (place.folder / "log").open("ab")
+    log = (place.folder / "log").open("ab", buffering=0)
+    log.write(START_MARK.encode())
     began = monotonic()
     process = subprocess.Popen(
         kind.command(place),
@@ -212,15 +219,20 @@ def start(kind: Kind, place: Place) -> Server:
 def _await_answer(server: Server, began: float) -> float:
     assert server.process is not None
     assert server.place is not None
+    assert server.kind is not None
+    kind, log, answered = server.kind, server.place.folder / "log", 0.0
     while monotonic() < began + START:
         try:
-            if ask(server.url, server.signer.request("GET", "/")).status < 500:
-                return monotonic() - began
+            if not answered and ask(server.url, server.signer.request("GET", "/")).status < 500:
+                answered = monotonic() - began
+            if answered and kind.ready in log.read_text(errors="replace").rpartition(START_MARK)[2]:
+                return answered
         except OSError:
-            sleep(0.005)
+            pass  # it does not listen yet
+        sleep(0.005)
         if server.process.poll() is not None:
             break
-    said = (server.place.folder / "log").read_text(errors="replace").strip()
+    said = log.read_text(errors="replace").rpartition(START_MARK)[2].strip()
     raise SystemExit(f"benchmarks: {server.name} does not start; it said: {said[-2000:] or 'nothing'}")
 
 
@@ -273,6 +285,7 @@ def post3(backend: str, durability: str = "full") -> Kind:
         lambda _place: {"POST3_ACCESS_KEY": ACCESS, "POST3_SECRET_KEY": SECRET},
         only_writes=relaxed,
         backend=backend,
+        ready=" serves http",
     )
 
 
@@ -333,6 +346,7 @@ def weed(path: str) -> Kind:
         users.write_text(json.dumps({"identities": [{"name": "all", "credentials": keys, "actions": actions}]}))
         words = [path, "server", f"-dir={place.store}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-volume.max=50"]
         words += [f"-s3.config={users}", f"-s3.port={place.port}", f"-s3.port.grpc={free_port()}"]
+        words += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
         for part in ("master", "volume", "filer"):
             words += [f"-{part}.port={free_port()}", f"-{part}.port.grpc={free_port()}"]
         return [*words, "-master.volumeSizeLimitMB=1024"]

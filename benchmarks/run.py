@@ -37,18 +37,18 @@ def main() -> None:
     scale = QUICK if arguments.quick else Scale()
     plan_seconds = arguments.seconds or (1.0 if arguments.quick else 5.0)
     rounds = arguments.rounds or (1 if arguments.quick else 3)
-    chosen = _chosen(arguments.only, workloads(scale))
+    wanted = chosen(arguments.only, workloads(scale))
     if arguments.list:
         print("\n".join([*(one.name for one in workloads(scale)), START_UP]))
         return
     find_wrk()
     with _folder(arguments.keep) as folder:
         plan = Plan(plan_seconds, rounds, scale, folder)
-        kinds = _placed(_kinds(arguments), {one.group for one in chosen}, folder)
+        kinds = _placed(_kinds(arguments), {one.group for one in wanted}, folder)
         _fill_lists(kinds, scale)
-        run, told = _measure(plan, kinds, arguments.peer, chosen, starts=_wants_starts(arguments.only))
-    told |= {"what": "a quick run: these figures show that it works, and nothing else"} if arguments.quick else {}
-    _tell(arguments, run, told)
+        run, told = _measure(plan, kinds, arguments.peer, wanted, starts=_wants_starts(arguments.only))
+        told |= {"what": "a quick run: these figures show that it works, and nothing else"} if arguments.quick else {}
+        _tell(arguments, run, told)  # before the stores are deleted, which takes minutes
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,7 +141,8 @@ def _fill_lists(kinds: Sequence[tuple[Kind, Place]], scale: Scale) -> None:
             fill(kind.backend, place.store, scale.lists)
 
 
-def _chosen(only: Sequence[str] | None, every: Sequence[Workload]) -> list[Workload]:
+def chosen(only: Sequence[str] | None, every: Sequence[Workload]) -> list[Workload]:
+    """Those that fit a name or pattern; all, where there are none. Raises SystemExit for a pattern that fits nothing."""
     if only is None:
         return list(every)
     for pattern in only:
@@ -162,13 +163,13 @@ def _measure(
     plan: Plan,
     kinds: Sequence[tuple[Kind, Place]],
     given: Sequence[Server],
-    chosen: Sequence[Workload],
+    wanted: Sequence[Workload],
     *,
     starts: bool,
 ) -> tuple[Run, dict[str, str]]:
     with servers(kinds, given) as running:
         run = Run(plan, running)
-        for workload in chosen:
+        for workload in wanted:
             run.measure(workload)
     if starts:
         run.measure_starts(running)

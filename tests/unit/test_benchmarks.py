@@ -12,8 +12,9 @@ from benchmarks import measures, report
 from benchmarks.bodies import MIB, body_of, spread
 from benchmarks.client import Reply, _Received
 from benchmarks.micro import sent_of
-from benchmarks.peers import FS, PG, PREDECESSOR_PG, RCLONE, VERSITYGW
+from benchmarks.peers import FS, PG, PREDECESSOR_PG, RCLONE, VERSITYGW, parse_peer
 from benchmarks.results import Results, Row, Sample
+from benchmarks.run import chosen
 from benchmarks.signing import Body, Signer
 from benchmarks.stores import Scale
 from benchmarks.targets import MET, MISSED, TARGETS, UNKNOWN, Beside, Flat, Small, verdict
@@ -80,6 +81,41 @@ def test_keys_are_spread_over_all_folders() -> None:
     assert len(set(keys)) == 4000
     assert len(set(folders)) == 256
     assert max(map(folders.count, set(folders))) < 50
+
+
+# What is chosen
+
+
+def test_workloads_are_chosen_by_name_or_pattern() -> None:
+    every = workloads(Scale())
+    assert [one.name for one in chosen(["GET*"], every)][:2] == ["GET 4 KiB", "GET 1 MiB"]
+    assert [one.name for one in chosen(["mix", "HEAD"], every)] == ["mix", "HEAD"]
+    assert chosen(None, every) == every
+
+
+def test_a_workload_that_there_is_not_is_refused() -> None:
+    with pytest.raises(SystemExit, match="no workload 'COPY'"):
+        chosen(["mix", "COPY"], workloads(Scale()))
+
+
+def test_names_of_workloads_differ() -> None:
+    names = [workload.name for workload in workloads(Scale())]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "name", "name=http://h:1,a,s", "name=ftp://h:1,a,s,1", "=http://h:1,a,s,1", "n=http://h:1,a,s,x"]
+)
+def test_a_peer_that_is_told_wrongly_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        parse_peer(text)
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_peer_is_told_by_address_key_and_process() -> None:
+    peer = parse_peer("other=http://127.0.0.1:9001/,KEY,SECRET,10")
+    assert (peer.name, peer.url, peer.roots) == ("other", "http://127.0.0.1:9001", (10,))
+    assert (peer.signer.access_key, peer.signer.secret_key, peer.signer.host) == ("KEY", "SECRET", "127.0.0.1:9001")
 
 
 # What is read
