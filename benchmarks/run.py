@@ -142,7 +142,7 @@ def _fill_lists(kinds: Sequence[tuple[Kind, Place]], scale: Scale) -> None:
 
 
 def chosen(only: Sequence[str] | None, every: Sequence[Workload]) -> list[Workload]:
-    """Those that fit a name or pattern; all, where there are none. Raises SystemExit for a pattern that fits nothing."""
+    """Those that fit a name or pattern; all, where there are none. Raises SystemExit for one that fits nothing."""
     if only is None:
         return list(every)
     for pattern in only:
