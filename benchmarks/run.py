@@ -35,7 +35,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("benchmarks: ended by a signal"))
     scale = QUICK if arguments.quick else Scale()
-    plan_seconds = arguments.seconds or (1.0 if arguments.quick else 5.0)
+    plan_seconds = arguments.seconds or (2.0 if arguments.quick else 5.0)
     rounds = arguments.rounds or (1 if arguments.quick else 3)
     wanted = chosen(arguments.only, workloads(scale))
     if arguments.list:
