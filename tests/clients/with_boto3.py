@@ -120,6 +120,7 @@ def main() -> None:
     one = Round()
     with resolving("s3.localhost"):
         run(
+            boto3.__version__,
             one.make,
             one.put_small,
             one.put_large,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from minio import Minio
@@ -141,6 +142,7 @@ def main() -> None:
     with resolving("s3.localhost"):
         one = Round()
         run(
+            version("minio"),
             one.make,
             one.put_small,
             one.put_large,
