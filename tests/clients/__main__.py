@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.clients.going import OK, Outcome, go_round
 from tests.clients.matrix import Rounds, failures, table, written
-from tests.clients.programs import CLIENTS, EVERY_WAY, Missing
+from tests.clients.programs import CLIENTS, EVERY_WAY, Missing, tool
 from tests.clients.ways import TRANSPORTS, Way, serving
 from tests.databases import passable_folder
 
@@ -29,11 +29,13 @@ Ways = Mapping[str, Sequence[str]]
 """By client."""
 
 
-def installed(names: Sequence[str]) -> tuple[Commands, Mapping[str, str]]:
+def installed(names: Sequence[str], is_quick: bool) -> tuple[Commands, Mapping[str, str]]:
     """Each client's command; and of those that are not here, why."""
     commands, missing = {}, {}
     for name in names:
         try:
+            if is_quick and CLIENTS[name].program:
+                tool(CLIENTS[name].program)
             commands[name] = CLIENTS[name].install()
         except Missing as why:
             missing[name] = str(why)
@@ -98,7 +100,7 @@ def main() -> int:
     began = time.monotonic()
     stores = given.backend or ["fs", "pg"]
     names = given.client or [name for name in CLIENTS if CLIENTS[name].is_quick or not given.quick]
-    commands, missing = installed(names)
+    commands, missing = installed(names, given.quick)
     rounds: Rounds = {}
     for store in stores:
         is_first = store == stores[0] and not given.quick

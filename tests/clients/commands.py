@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.clients.rounds import BUCKET, Round
 from tests.clients.steps import file, said
-
-SLASHES = re.compile(r"//|/$")
-"""What programs that think of files make of: names that are empty."""
 
 
 class Command(Round):

@@ -34,6 +34,8 @@ class Client:
     """Makes it ready; returns the command of its round. Raises Missing."""
     ways: Sequence[str]
     """The first of them on every store, all of them on one."""
+    program: str = ""
+    """What it is, where the quick round takes only one that the system has: Go would build it for minutes."""
     is_quick: bool = True
     """Whether CI has a quick round with it: it comes as a ready-made package, and no other test uses it."""
 
@@ -134,8 +136,8 @@ CLIENTS: Final = {
     "minio": Client(minio, EVERY_WAY),
     "minio-js": Client(minio_js, PLAIN_AND_TLS),
     "mc": Client(mc, PLAIN_AND_TLS, is_quick=False),
-    "rclone": Client(rclone, PLAIN_AND_TLS),
-    "restic": Client(restic, PLAIN),
+    "rclone": Client(rclone, PLAIN_AND_TLS, "rclone"),
+    "restic": Client(restic, PLAIN, "restic"),
     "s3cmd": Client(s3cmd, PLAIN_AND_TLS),
     "s5cmd": Client(s5cmd, PLAIN),
     "s3fs": Client(_newest("s3fs", "s3fs>=2025.3"), PLAIN_AND_TLS),

@@ -37,6 +37,7 @@ same "$(aws s3 cp "s3://$BUCKET/small" -)" "$small"
 
 step "20 MiB in parts"
 aws s3 cp --only-show-errors large "s3://$BUCKET/large"
+[[ $(api head-object --key large --query ETag --output text) =~ ^\"[0-9a-f]{32}-[0-9]+\"$ ]] || fail "not in parts"
 aws s3 cp --only-show-errors "s3://$BUCKET/large" back
 cmp large back
 api put-object --key at-once --body large >/dev/null

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 
-from tests.clients.commands import SLASHES, Command, folder, program, source
+from tests.clients.commands import Command, folder, program, source
 from tests.clients.rounds import BUCKET
 from tests.clients.steps import Unseekable, file, said
 
@@ -32,7 +32,7 @@ class Rclone(Command):
     where = f"post3:{BUCKET}"
 
     def speaks(self, key: str) -> bool:
-        return not SLASHES.search(key)
+        return "//" not in key and not key.endswith("/")  # it thinks of folders, and folds the slashes
 
     def make_bucket(self) -> None:
         self.do("mkdir", self.where)

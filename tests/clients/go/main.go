@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -148,6 +149,9 @@ func (r round) putLarge() {
 	must(err)
 	defer file.Close()
 	r.upload("large", file)
+	head, err := r.s3.HeadObject(background, &s3.HeadObjectInput{Bucket: bucket, Key: aws.String("large")})
+	must(err)
+	same(regexp.MustCompile(`^"[0-9a-f]{32}-[0-9]+"$`).MatchString(*head.ETag), true)
 	got := manager.NewWriteAtBuffer(nil)
 	_, err = manager.NewDownloader(r.s3).Download(background, got, &s3.GetObjectInput{Bucket: bucket, Key: aws.String("large")})
 	must(err)

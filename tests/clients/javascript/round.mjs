@@ -78,6 +78,8 @@ const steps = {
   },
   "20 MiB in parts": async () => {
     await new Upload({ client: s3, params: { Bucket, Key: "large", Body: large } }).done();
+    const { ETag } = await s3.send(new HeadObjectCommand({ Bucket, Key: "large" }));
+    same([ETag, /^"[0-9a-f]{32}-\d+"$/.test(ETag)], [ETag, true]);
     same(sha256(await content("large")), sha256(large));
     await put("at-once", createReadStream(path("large")));
     same(sha256(await content("at-once")), sha256(large));
