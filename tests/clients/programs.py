@@ -132,7 +132,7 @@ CLIENTS: Final = {
     "aws-cli": Client(aws_cli, EVERY_WAY, is_quick=False),
     "javascript": Client(javascript, EVERY_WAY),
     "go": Client(go, EVERY_WAY, is_quick=False),
-    "java": Client(java, ("HTTP path", "HTTP virtual"), is_quick=False),
+    "java": Client(java, PLAIN, is_quick=False),
     "minio": Client(minio, EVERY_WAY),
     "minio-js": Client(minio_js, PLAIN_AND_TLS),
     "mc": Client(mc, PLAIN_AND_TLS, is_quick=False),
