@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.clients.going import OK, Outcome, go_round
-from tests.clients.matrix import Rounds, failures, table, written
+from tests.clients.matrix import BEGIN, END, Rounds, failures, table, written
 from tests.clients.programs import CLIENTS, EVERY_WAY, Missing, tool
 from tests.clients.ways import TRANSPORTS, Way, serving
 from tests.databases import passable_folder
@@ -91,7 +91,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="rounds at a time (default: 1)")
     parser.add_argument("--all", action="store_true", help="fail, too, for a client that is not here")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the table into this page, between its marks")
-    return parser.parse_args()
+    given = parser.parse_args()
+    try:  # now, and not when all is run
+        written(given.write.read_text(encoding="utf-8") if given.write else f"{BEGIN}{END}", "")
+    except (OSError, ValueError) as error:
+        parser.error(f"--write: {error}")
+    return given
 
 
 def main() -> int:
