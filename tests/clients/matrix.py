@@ -31,17 +31,25 @@ def failures(rounds: Rounds) -> list[str]:
 
 
 def written(page: str, matrix: str) -> str:
-    """The page with the matrix between its marks. Raises ValueError when it has none."""
+    """The page with the matrix between its marks; rows of clients that were not tried stay. Raises ValueError."""
     before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    old, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the page must have the lines {BEGIN!r} and {END!r}, between which the matrix is written")
-    return f"{before}{BEGIN}\n\n{matrix}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{_merged(old, matrix)}\n\n{END}{after}"
+
+
+def _merged(old: str, new: str) -> str:
+    """The new table; with the old one's other rows, when both have the same columns."""
+    before, now = old.strip().splitlines(), new.splitlines()
+    kept = before if before[:1] == now[:1] else []
+    return "\n".join({row.partition(" | ")[0]: row for row in [*kept, *now]}.values())
 
 
 def _row(client: str, found: Mapping[tuple[str, str], Outcome]) -> list[str]:
     versions = sorted({outcome.version for outcome in found.values()})
-    ways = dict.fromkeys(way for _, way in found)
+    failed = {way for (_, way), outcome in found.items() if outcome.failure}
+    ways = dict.fromkeys(f"{way} (failed)" if way in failed else way for _, way in found)
     return [client, ", ".join(versions), ", ".join(ways), *(_cell(step, found.values()) for step in STEPS)]
 
 

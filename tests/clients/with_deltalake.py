@@ -114,3 +114,4 @@ class DeltaLake(Tables):
 
 if __name__ == "__main__":
     DeltaLake().go()
+    os._exit(0)  # without the interpreter's own end, in which threads of these libraries now and then abort

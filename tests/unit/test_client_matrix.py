@@ -53,7 +53,7 @@ def test_a_cell_is_ok_only_when_every_round_was() -> None:
         ("one", "pg", "TLS path"): Outcome("1", {STEPS[0]: OK}, "failed"),
     }
     head, _, row = map(cells, table(["one"], rounds, {}).splitlines())
-    assert row[:3] == ["one", "1", "HTTP path, TLS path"]
+    assert row[:3] == ["one", "1", "HTTP path, TLS path (failed)"]
     assert dict(zip(head, row, strict=True)) | {"client": "", "version": "", "ways": ""} == {
         "client": "", "version": "", "ways": "", **dict.fromkeys(STEPS, "failed"), STEPS[0]: OK,
     }  # fmt: skip
@@ -70,3 +70,11 @@ def test_the_table_is_written_between_the_marks_of_a_page() -> None:
     assert written(written(page, "x"), "| new |") == written(page, "| new |")
     with pytest.raises(ValueError, match="must have the lines"):
         written("a page", "| new |")
+
+
+def test_rows_of_clients_that_were_not_tried_stay() -> None:
+    rounds = {(name, "fs", "HTTP path"): Outcome(f"{name}-1", ALL) for name in ("one", "two")}
+    page = written(f"{BEGIN}{END}", table(["one", "two"], rounds, {}))
+    again = written(page, table(["one"], {("one", "fs", "HTTP path"): Outcome("one-2", ALL)}, {}))
+    assert [cells(row)[1] for row in again.splitlines() if row.startswith(("| one", "| two"))] == ["one-2", "two-1"]
+    assert again.count("| client |") == 1
