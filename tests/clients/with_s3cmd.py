@@ -21,7 +21,7 @@ class S3cmd(Command):
 
     version = said(program(), "--version").split()[-1].decode()
     options = (
-        "--config=/dev/null",
+        f"--config={file('s3cfg')}",
         f"--host={ENDPOINT.netloc}",
         f"--host-bucket={HOST[os.environ['STYLE']]}",
         f"--region={os.environ['AWS_REGION']}",
@@ -88,4 +88,6 @@ class S3cmd(Command):
 
 
 if __name__ == "__main__":
+    # This one thing has no option.
+    file("s3cfg").write_text(f"[default]\nsignurl_use_https = {ENDPOINT.scheme == 'https'}\n")
     S3cmd().go()
