@@ -25,6 +25,7 @@ same() {
 }
 cd "$WORK"
 small=$(cat small)
+aws --version | sed -E 's,^aws-cli/([^ ]+).*,version \1,'
 
 step "make a bucket"
 aws s3 mb "s3://$BUCKET" >/dev/null
@@ -34,8 +35,9 @@ step "a small object"
 aws s3 cp --only-show-errors small "s3://$BUCKET/small"
 same "$(aws s3 cp "s3://$BUCKET/small" -)" "$small"
 
-step "20 MiB"
+step "20 MiB in parts"
 aws s3 cp --only-show-errors large "s3://$BUCKET/large"
+[[ $(api head-object --key large --query ETag --output text) =~ ^\"[0-9a-f]{32}-[0-9]+\"$ ]] || fail "not in parts"
 aws s3 cp --only-show-errors "s3://$BUCKET/large" back
 cmp large back
 api put-object --key at-once --body large >/dev/null
