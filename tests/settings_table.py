@@ -18,7 +18,7 @@ def page() -> str:
             "Made from the table of settings by `python -m tests.settings_table`; a test compares them.",
             "",
             "Each option of `post3 serve` has an environment variable that says the same; the option wins. Options "
-            "with a • name the store and how it is kept; all commands that open one (`gc`, `user`, `key`, `db`, `info`) "
+            "with a • name the store and how it is kept; commands that open one (`gc`, `user`, `key`, `db`, `info`) "
             "take them. There is no file of settings: an environment file (systemd, Compose) is one.",
             "",
             "| option | variable | takes | default | |",

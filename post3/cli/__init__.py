@@ -35,7 +35,7 @@ COMMANDS: Final = {
     "user": Listed("post3.cli.users:user", "add, list and remove users", STORES),
     "key": Listed("post3.cli.users:key", "add, list and remove users' keys", STORES),
     "db": Listed(
-        "post3.cli.db:db", "look into the database of a store, dump it, back it up, restore it, upgrade it", STORES
+        "post3.cli.db:db", "look into a store's database, dump it, back it up, restore, empty, upgrade it", STORES
     ),
     "completion": Listed("post3.cli.completion:completion", "print what completes these commands in a shell", SHELL),
 }

@@ -1,4 +1,4 @@
-"""Commands for the database behind a store: `post3 db shell|dump|backup|restore|upgrade`."""
+"""Commands for the database behind a store: `post3 db shell|dump|backup|restore|reset|upgrade`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from post3.cli.commands import Command, Group, with_settings
+from post3.cli.server import store_name
 from post3.cli.sizes import human_size
 from post3.cli.store import STORE_OPTIONS, load_settings
 from post3.config import ConfigError, Settings
@@ -122,6 +123,26 @@ def restore(settings: Settings, database: Database, source: Path, to: str | None
         raise ConfigError("--to needs the folder of a backup; a dump is of one moment.")
     restore_dump(database, settings.pg_schema, source)
     print(f"Restored {source}.")
+
+
+@db.command("reset", short_help="empty the store: everything in it is gone")
+@click.option("--yes", is_flag=True, help="do not ask first")
+@_on_database
+def reset(settings: Settings, database: Database, yes: bool) -> None:
+    """Drop the schema with all buckets, objects, users and keys in it. There is no way back but a dump or a backup.
+
+    The next server makes it anew. No server may run on it.
+    """
+    from post3.storage.postgres import maintenance  # noqa: PLC0415
+
+    where = f"the schema {settings.pg_schema} of {store_name(settings)}"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ConfigError(f"This would destroy all that is in {where}: say --yes if that is what you want.")
+        if input(f"Destroy all that is in {where}? Write yes: ") != "yes":
+            raise ConfigError("Nothing was changed.")
+    there = maintenance.reset(database, settings.pg_schema)
+    print(f"Emptied {where}." if there else f"There is no {where.removeprefix('the ')}: nothing to empty.")
 
 
 @db.command("upgrade", short_help="bring post3's own PostgreSQL to the newest version installed")

@@ -35,6 +35,8 @@ T = TypeVar("T")
 Row: TypeAlias = asyncpg.Record
 Record: TypeAlias = tuple[Any, ...]
 
+APPLICATION: Final = "post3"
+"""By which PostgreSQL knows the connections of post3."""
 WAIT: Final = 10.0
 """Seconds that a request waits for a connection before it is told to slow down, also where the database first has to be
 started: a start goes on without it."""
@@ -133,7 +135,7 @@ class Connections:
                     **await self._database.start(),
                     timeout=CONNECT_TIMEOUT,
                     command_timeout=STATEMENT_TIMEOUT,
-                    server_settings={"application_name": "post3"},
+                    server_settings={"application_name": APPLICATION},
                 )
             except (*LOST, asyncpg.InsufficientResourcesError):
                 if monotonic() + PAUSE > deadline:
