@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from time import monotonic
 from typing import Final
 
-from post3.cli.store import human_size
+from post3.cli.sizes import human_size
 from post3.moving.copying import Job
 from post3.moving.report import Finding, Findings, Report
 
