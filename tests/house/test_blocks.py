@@ -28,7 +28,7 @@ ELSEWHERE = {
     "test": ".ci/run",
 }
 """Marks, and what runs their blocks."""
-AT_SERVER = ("commands", "python", "quickstart", "localstack", "run")
+AT_SERVER = ("commands", "python", "quickstart", "localstack")
 """Marks of blocks that are run below, all of one page in their order, against an open server."""
 ALONE = ("lock", "shell")
 """The same, without a server."""
