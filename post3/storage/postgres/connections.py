@@ -24,7 +24,7 @@ import asyncpg
 from post3.errors import SlowDown
 from post3.storage.postgres.database import Database
 from post3.storage.postgres.failures import LOST, RACES, AgainError, refusal
-from post3.storage.postgres.sql import load_statements
+from post3.storage.postgres.sql import DEFAULT_SCHEMA, load_statements
 
 if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
@@ -35,8 +35,6 @@ T = TypeVar("T")
 Row: TypeAlias = asyncpg.Record
 Record: TypeAlias = tuple[Any, ...]
 
-APPLICATION: Final = "post3"
-"""By which PostgreSQL knows the connections of post3."""
 WAIT: Final = 10.0
 """Seconds that a request waits for a connection before it is told to slow down, also where the database first has to be
 started: a start goes on without it."""
@@ -107,6 +105,11 @@ class Session:
 Work: TypeAlias = Callable[[Session], Awaitable[T]]
 
 
+def application_name(schema: str) -> str:
+    """By which PostgreSQL knows the connections of servers on this schema; it keeps 63 bytes of it."""
+    return "post3" if schema == DEFAULT_SCHEMA else f"post3 {schema}"[:63]
+
+
 class Connections:
     """At most so many sessions, handed out and taken back."""
 
@@ -135,7 +138,7 @@ class Connections:
                     **await self._database.start(),
                     timeout=CONNECT_TIMEOUT,
                     command_timeout=STATEMENT_TIMEOUT,
-                    server_settings={"application_name": APPLICATION},
+                    server_settings={"application_name": application_name(self._schema)},
                 )
             except (*LOST, asyncpg.InsufficientResourcesError):
                 if monotonic() + PAUSE > deadline:

@@ -27,7 +27,7 @@ import asyncpg
 
 from post3.storage.postgres.binaries import Binaries, find_binaries
 from post3.storage.postgres.cluster import ROLE, Cluster, last_words, quoted
-from post3.storage.postgres.connections import APPLICATION, Connections
+from post3.storage.postgres.connections import Connections, application_name
 from post3.storage.postgres.database import Database, RemoteDatabase
 from post3.storage.postgres.embedded import EmbeddedDatabase
 from post3.storage.postgres.failures import LOST
@@ -168,7 +168,7 @@ async def _check_empty(database: Database, schema: str) -> None:
     """Raise ValueError unless the schema holds nothing and no server uses it."""
     connections = Connections(database, schema, 1, durable=True)
     try:
-        if await connections.value("count_servers", APPLICATION):
+        if await connections.value("count_servers", application_name(schema)):
             raise ValueError("A post3 server uses this database: stop it first.")
         if not await connections.value("has_buckets", schema):
             return
@@ -203,7 +203,7 @@ async def _is_resettable(database: Database, schema: str) -> bool:
             return False
         if not await connections.value("has_migrations"):
             raise ValueError(f"The schema {schema} there was not made by post3, and is left alone: say --pg-schema.")
-        if await connections.value("count_servers", APPLICATION):
+        if await connections.value("count_servers", application_name(schema)):
             raise ValueError("A post3 server uses this database: stop it first.")
         return True
     except (*LOST, asyncpg.PostgresError) as error:
