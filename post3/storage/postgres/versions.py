@@ -50,7 +50,7 @@ class PostgresVersions:
         *,
         restored: bool = False,
     ) -> ObjectVersion:
-        """See Versions. A small body without journal is one statement, and one round trip."""
+        """See Versions. A small body without journal is one statement, one round trip; two in place of a large one."""
         blob = version.body.blob if version.body is not None else None
         putting = Putting(bucket, version, stored_as(blob), guard, restored=restored)
         connections = self.store.connections
@@ -197,15 +197,15 @@ class Putting:
 
     async def _put(self, session: Session, seen: Seen | None) -> Row | None:
         version = self._version
-        place = (bucket_id(self._bucket), self._bucket.revision, self._key, self.stored or self._content)
+        target = (bucket_id(self._bucket), self._bucket.revision, self._key, self.stored or self._content)
         record = version_values(version)
         is_first_try = self._is_plain and self._tries == 1
         if is_first_try and self.stored is None and seen is None:
-            row = await session.row("put_small", *place, *record)
+            row = await session.row("put_small", *target, *record)
             if row is not None:
                 return row
         values: tuple[Any, ...] = (
-            *(*place, self.stored, self._claims, *record),
+            *(*target, self.stored, self._claims, *record),
             *(seen is not None, *_mark(seen.named if seen else None)),
         )
         if is_first_try:
