@@ -55,7 +55,7 @@ class Keys(Protocol):
         """The key of that name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every request, as Request is, and so not frozen
 class Proof:
     """Who asks, and what their signature covers."""
 

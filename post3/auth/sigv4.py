@@ -99,8 +99,7 @@ class Credential:
         return f"{self.date}/{self.region}/s3/aws4_request"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What a request says of its own signature."""
 
     credential: Credential
@@ -129,7 +128,7 @@ class Canonical(NamedTuple):
         return f"{self.method}\n{self.path}\n{self.query}\n{headers}\n{';'.join(self.headers)}\n{self.payload}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every request, as Request is, and so not frozen
 class Signing:
     """A signing key at work at one time."""
 
