@@ -40,6 +40,7 @@ from post3.operations.granting import check_tags, object_access
 from post3.operations.storing import store
 from post3.s3.call import Call
 from post3.s3.headers import (
+    READ_CONDITIONS,
     checksum_headers,
     content_range,
     heeds_range,
@@ -222,6 +223,8 @@ def hidden_by(marker: ObjectVersion, *, named: bool) -> S3Error:
 
 def check_conditions(call: Call, version: ObjectVersion) -> None:
     """Raise PreconditionFailed, or NotModified with the headers that a cache renews (RFC 9110, 15.4.5)."""
+    if READ_CONDITIONS.isdisjoint(call.headers):
+        return
     try:
         read_conditions(call.headers, now=call.now).check_read(version.etag, version.modified)
     except NotModified as error:
@@ -242,7 +245,8 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
     response = Response(headers=version_headers(version, shows_version=bool(call.bucket.versioning)))
     if version.tags and call.allows_version("s3:GetObjectTagging", None, version):
         response.headers["x-amz-tagging-count"] = str(len(version.tags))
-    response.headers.update(_overrides(call))
+    if call.query:
+        response.headers.update(_overrides(call))
     start, stop = 0, version.size
     shown, shown_type = version.checksums, version.checksum_type
     if "partNumber" in call.query:
