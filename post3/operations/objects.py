@@ -107,30 +107,24 @@ async def put(call: Call) -> ObjectVersion:
 async def put_whole(
     call: Call, bucket: Bucket, version: ObjectVersion, body: Part, algorithm: str, conditions: WriteConditions
 ) -> ObjectVersion:
-    """Make the version of this one stored part the current one, as the bucket takes it now."""
-    described, body = await as_wanted(call, bucket, placed(call, bucket, version), body)
-    return await call.backend.put_version(bucket, of_one_body(described, body, algorithm), conditions.for_put)
-
-
-def placed(call: Call, bucket: Bucket, version: ObjectVersion) -> ObjectVersion:
-    """The version as the bucket takes it now: under its versioning, ownership controls, policy and block of public
-    access.
+    """Make the version of this one stored part the current one, as the bucket takes it now: under its versioning,
+    ownership controls, policy, block of public access and encryption. Of the part's checksums, an object has one.
     """
     check_tags(call, bucket, version.tags)
     owner, acl = object_access(call, bucket)
-    return replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
-
-
-def of_one_body(version: ObjectVersion, body: Part, algorithm: str) -> ObjectVersion:
-    """The version with this one part as all of it. Of the part's checksums, an object has one."""
-    return replace(
+    version, body = await as_wanted(call, bucket, version, body)
+    whole = replace(
         version,
+        version_id=bucket.version_to_put,
+        owner=owner,
+        acl=acl,
         size=body.size,
         etag=body.etag,
         body=body,
         checksums={algorithm: body.checksums[algorithm]},
         checksum_type="FULL_OBJECT",
     )
+    return await call.backend.put_version(bucket, whole, conditions.for_put)
 
 
 async def check_early(call: Call, conditions: WriteConditions) -> None:
