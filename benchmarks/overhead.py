@@ -9,37 +9,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import gc
-import hashlib
 import socket
 import sys
-import zlib
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from time import process_time
-from typing import Any
+from typing import Any, Final
 
 import uvloop
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    sys.path[0:1] = []  # as in run.py
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.bodies import SMALL, body_of, spread
+from benchmarks.signing import Signer
 from post3.app import create_app
-from post3.auth.request_time import basic
-from post3.auth.sigv4 import ALGORITHM, Canonical, Credential, Signing, signing_key
 from post3.config import Settings
 
-ACCESS_KEY, SECRET_KEY, HOST, REGION = "BENCHMARKKEY", "benchmark-secret", "127.0.0.1:9000", "us-east-1"
-BODY = bytes(range(256)) * 16
-OBJECTS = 100
-AS_SDKS = {
-    "user-agent": "Boto3/1.44.8 md/Botocore#1.44.8 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.13",
-    "accept-encoding": "identity",
-    "amz-sdk-invocation-id": "b0a1c9f5-9f4a-4f8c-9f7e-0123456789ab",
-    "amz-sdk-request": "attempt=1",
-}
+SIGNER: Final = Signer("BENCHMARKKEY", "benchmark-secret", "127.0.0.1:9000")
+OBJECTS: Final = 100
 
 
 class Sink:
@@ -97,40 +87,20 @@ class Client:
         await asyncio.sleep(0)
 
 
-def signed(method: str, path: str, body: bytes = b"", extra: dict[str, str] | None = None, query: str = "") -> bytes:
-    """A request as it stands on the wire. Names and values of the query are plain and in order."""
-    timestamp, payload = basic(datetime.now(UTC)), hashlib.sha256(body).hexdigest()
-    headers = {"host": HOST, "x-amz-content-sha256": payload, "x-amz-date": timestamp, **AS_SDKS, **(extra or {})}
-    unsigned = {"user-agent", "accept-encoding"}
-    covered = {name: headers[name] for name in sorted(headers) if name not in unsigned}
-    credential = Credential(ACCESS_KEY, timestamp[:8], REGION)
-    signing = Signing(signing_key(SECRET_KEY, timestamp[:8], REGION), timestamp, credential.scope)
-    canonical = Canonical(method, path, query, covered, payload).text()
-    headers["authorization"] = (
-        f"{ALGORITHM} Credential={ACCESS_KEY}/{credential.scope}, SignedHeaders={';'.join(covered)}, "
-        f"Signature={signing.sign(signing.string_to_sign(canonical))}"
-    )
-    if body:
-        headers["content-length"] = str(len(body))
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"{method} {path}{'?' if query else ''}{query} HTTP/1.1\r\n{lines}\r\n".encode() + body
-
-
 def workloads() -> dict[str, list[bytes]]:
     """Some requests of each kind."""
-    crc = {"x-amz-checksum-crc32": base64.b64encode(zlib.crc32(BODY).to_bytes(4, "big")).decode()}
-    keys = [f"/bench/folder/{number:05d}" for number in range(OBJECTS)]
+    paths = [f"/bench/{spread('overhead', number)}" for number in range(OBJECTS)]
     return {
-        "PUT 4 KiB": [signed("PUT", key, BODY, crc) for key in keys],
-        "GET 4 KiB": [signed("GET", key) for key in keys],
-        "HEAD": [signed("HEAD", key) for key in keys],
-        "list one key": [signed("GET", "/bench", query="list-type=2&max-keys=1&prefix=folder%2F")],
+        "PUT 4 KiB": [SIGNER.put(path, body_of(path, SMALL)) for path in paths],
+        "GET 4 KiB": [SIGNER.get(path) for path in paths],
+        "HEAD": [SIGNER.request("HEAD", path) for path in paths],
+        "list one key": [SIGNER.request("GET", "/bench", {"list-type": "2", "max-keys": "1"})],
     }
 
 
 async def measure(only: str, rounds: int, calls: int) -> dict[str, float]:
     """The least CPU seconds of a request of each kind."""
-    app = create_app(Settings(backend="memory", access_key=ACCESS_KEY, secret_key=SECRET_KEY), "requests")
+    app = create_app(Settings(backend="memory", access_key=SIGNER.access_key, secret_key=SIGNER.secret_key), "overhead")
     with socket.create_server(("127.0.0.1", 0)) as sock:
         server: Any = await app.create_server(
             sock=sock, return_asyncio_server=True, asyncio_server_kwargs={"start_serving": False}
@@ -146,7 +116,7 @@ async def measure(only: str, rounds: int, calls: int) -> dict[str, float]:
 
 
 async def _measured(client: Client, only: str, rounds: int, calls: int) -> dict[str, float]:
-    await client.send([signed("PUT", "/bench")])
+    await client.send([SIGNER.request("PUT", "/bench")])
     found: dict[str, float] = {}
     for name, requests in workloads().items():
         await client.send(requests)
