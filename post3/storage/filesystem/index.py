@@ -243,7 +243,11 @@ class Index:
     def intend(self, bucket: str, key: str, token: str) -> Future[None]:
         """Note that a key is about to change."""
         row = (bucket, key.encode(), token)
-        return self.submit(lambda db: db.execute("INSERT INTO intents VALUES (?, ?, ?)", row) and None, writes=True)
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("INSERT INTO intents VALUES (?, ?, ?)", row)
+
+        return self.submit(work, writes=True)
 
     def settle(
         self,
