@@ -240,29 +240,47 @@ class Index:
         self._jobs.put(_Job(work, writes, done))
         return done
 
-    # What follows is called in threads and waits for the index's own.
-
-    def intend(self, bucket: str, key: str, token: str) -> None:
+    def intend(self, bucket: str, key: str, token: str) -> Future[None]:
         """Note that a key is about to change."""
         row = (bucket, key.encode(), token)
-        self.submit(lambda db: db.execute("INSERT INTO intents VALUES (?, ?, ?)", row) and None, writes=True).result()
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("INSERT INTO intents VALUES (?, ?, ?)", row)
+
+        return self.submit(work, writes=True)
 
     def settle(
-        self, bucket: str, key: str, token: str, *, put: ObjectVersion | None = None, gone: str | None = None
-    ) -> None:
-        """Note what a change did: which version was put, in place of the one with the same id, or which is gone."""
+        self,
+        bucket: str,
+        key: str,
+        token: str,
+        *,
+        put: ObjectVersion | None = None,
+        gone: str | None = None,
+        is_alone: bool = False,
+    ) -> Future[None]:
+        """Note what a change did: which version was put, in place of the one with the same id, or which is gone.
+
+        `is_alone` where the key has no other version.
+        """
 
         def work(db: sqlite3.Connection) -> None:
             name = key.encode()
             removed = put.version_id if put is not None else gone
-            if removed is not None:
+            if is_alone and removed is not None:
+                db.execute("DELETE FROM versions WHERE bucket = ? AND key = ?", (bucket, name))
+                if put is not None:
+                    _insert(db, bucket, [put], is_current=True)
+            elif removed is not None:
                 _forget(db, bucket, name, removed)
                 if put is not None:
                     _insert(db, bucket, [put])
                 _mark_current(db, bucket, name)
             db.execute("DELETE FROM intents WHERE bucket = ? AND key = ? AND token = ?", (bucket, name, token))
 
-        self.submit(work, writes=True).result()
+        return self.submit(work, writes=True)
+
+    # What follows is called in threads and waits for the index's own.
 
     def refresh(self, bucket: str, key: str, versions: Sequence[ObjectVersion]) -> None:
         """Replace all that is known of a key, and forget its intents; its lock is held and these are its sidecars."""
@@ -345,14 +363,16 @@ class Index:
         return self.submit(work, writes=False)
 
 
-def _insert(db: sqlite3.Connection, bucket: str, versions: Sequence[ObjectVersion]) -> None:
+def _insert(
+    db: sqlite3.Connection, bucket: str, versions: Sequence[ObjectVersion], *, is_current: bool = False
+) -> None:
     rows = [
         (
             bucket,
             version.key.encode(),
             version.sequence,
             version.version_id,
-            0,
+            is_current,
             version.is_delete_marker,
             microseconds(version.modified),
             version.size,

@@ -66,7 +66,7 @@ class FilesystemVersions(FilesystemJournal):
             if replaced is not None:
                 self._condemn_bytes(place, replaced)
             path = place.sidecar(stored.version_id)
-            self.store.disk.replace(path, dump_version(stored))
+            self.store.disk.replace(path, dump_version(stored), before=settlement.begin)
             settlement.put = stored
         if waiting is not None:
             forgive(waiting)
@@ -178,7 +178,7 @@ class FilesystemVersions(FilesystemJournal):
             new = replace(change(old), revision=old.revision + 1)
             with self.store.indexed(place, bucket) as settlement, self.telling(place, old, new, journal):
                 path = place.sidecar(old.version_id)
-                self.store.disk.replace(path, dump_version(new))
+                self.store.disk.replace(path, dump_version(new), before=settlement.begin)
                 settlement.put = new
             return new if version_id is None else replace(new, noncurrent=self._noncurrent(place, bucket, new))
 
@@ -198,7 +198,7 @@ class FilesystemVersions(FilesystemJournal):
                 return None
             with self.store.indexed(place, bucket) as settlement, self.telling(place, old, None, journal):
                 self._condemn_bytes(place, old)
-                self.store.disk.remove(place.sidecar(version_id))
+                self.store.disk.remove(place.sidecar(version_id), before=settlement.begin)
                 settlement.gone = version_id
             return old
 
