@@ -85,31 +85,35 @@ class Page(Generic[K]):
     truncated: bool
 
 
-def collapse(candidates: Iterable[K], query: ListQuery) -> Page[K]:
+def collapse(candidates: Iterable[K | CommonPrefix], query: ListQuery) -> Page[K]:
     """The page that a query asks for.
 
     Candidates come in order (by key, then as the page shows them), begin with the prefix, and may begin before the
-    place where the page starts: what was already given is left out here.
+    place where the page starts: what was already given is left out here. A common prefix that hides something behind
+    that place may be a candidate itself, instead of all that it hides.
     """
     if query.limit <= 0:
         return Page((), truncated=False)
     # No Python for each entry, but for those that were already given: they stand at the beginning, if anywhere.
     skipped = query.skipped_prefix
-    fresh: Iterable[K] = dropwhile(lambda candidate: _already_given(candidate, query, skipped), candidates)
+    fresh = dropwhile(lambda candidate: _already_given(candidate, query, skipped), candidates)
     entries: Iterable[K | CommonPrefix] = _told_as_one(fresh, query) if query.delimiter else fresh
     shown = tuple(islice(entries, query.limit + 1))
     return Page(shown[: query.limit], truncated=len(shown) > query.limit)
 
 
-def _told_as_one(candidates: Iterable[K], query: ListQuery) -> Iterator[K | CommonPrefix]:
+def _told_as_one(candidates: Iterable[K | CommonPrefix], query: ListQuery) -> Iterator[K | CommonPrefix]:
     hidden: str | None = None
     for candidate in candidates:
-        if hidden is None or not candidate.key.startswith(hidden):
-            hidden = query.common_prefix(candidate.key)
+        key = candidate.prefix if isinstance(candidate, CommonPrefix) else candidate.key
+        if hidden is None or not key.startswith(hidden):
+            hidden = query.common_prefix(key)
             yield candidate if hidden is None else CommonPrefix(hidden)
 
 
-def _already_given(candidate: Listed | Upload, query: ListQuery, skipped: str | None) -> bool:
+def _already_given(candidate: Listed | Upload | CommonPrefix, query: ListQuery, skipped: str | None) -> bool:
+    if isinstance(candidate, CommonPrefix):
+        return False
     if skipped is not None and candidate.key.startswith(skipped):
         return True
     if candidate.key != query.after:

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from post3.model.listing import CommonPrefix, Listed
 from post3.model.tree import Tree
-from post3.s3.xml import Markup, escaped, fragment
+from post3.s3.xml import NEEDS_ESCAPE, Markup, escaped, fragment
 
 Encode: TypeAlias = Callable[[str], str]
 """How a list writes names."""
@@ -55,14 +55,21 @@ class Entries:
         """What stands in the element of each. All in one loop: to call anything takes its time, too."""
         encode, written = self._encode, []
         known: tuple[str, str, str, str] | None = None
-        before = behind = ""
+        before = behind = time = ""
+        second: int | None = None
         for key, _, _, modified, size, etag, owner, storage_class, checksums, checksum_type, _, _ in entries:
             kind = checksums, checksum_type, storage_class, owner
             if kind != known:
                 known, (before, behind) = kind, self._shared.get(kind) or self._share(*kind)
+            if modified // 1_000_000 != second:
+                second = modified // 1_000_000
+                time = _second(second)
+            name = encode(key)
+            if NEEDS_ESCAPE(name):
+                name = escaped(name)
             mark = etag if etag.isalnum() else escaped(etag)
             written.append(
-                f"<Key>{escaped(encode(key))}</Key><LastModified>{_timestamp(modified)}</LastModified>"
+                f"<Key>{name}</Key><LastModified>{time}.{_MILLISECONDS[modified // 1000 % 1000]}Z</LastModified>"
                 f"<ETag>&quot;{mark}&quot;</ETag>{before}<Size>{size}</Size>{behind}"
             )
         return written

@@ -40,7 +40,8 @@ _ESCAPES: Final = str.maketrans(
     }
 )
 
-_NEEDS_ESCAPE: Final = re.compile(r"[&<>\"\x00-\x08\x0b-\x1f]").search
+NEEDS_ESCAPE: Final = re.compile(r"[&<>\"\x00-\x08\x0b-\x1f]").search
+"""Finds whether a text has any of them; most have none."""
 
 
 class Markup(str):
@@ -74,7 +75,7 @@ def fragment(tree: Tree) -> Markup:
 
 def escaped(text: str) -> str:
     """Text as it stands inside an element."""
-    return text.translate(_ESCAPES) if _NEEDS_ESCAPE(text) else text
+    return text.translate(_ESCAPES) if NEEDS_ESCAPE(text) else text
 
 
 def _write_tree(parts: list[str], tree: Tree) -> None:

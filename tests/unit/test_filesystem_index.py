@@ -23,12 +23,12 @@ from post3.model.bucket import Bucket
 from post3.model.listing import CommonPrefix, Listed, ListQuery, Page, collapse
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.storage.documents import moment
-from post3.storage.filesystem import index as index_module
+from post3.storage.filesystem import scan
 from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.filesystem.index import Index
 from post3.storage.filesystem.layout import key_place, key_stripe
 from post3.storage.listed import listed
-from tests.conftest import create_bucket, get, keys, put, put_in_parts, put_marker, set_versioning
+from tests.conftest import create_bucket, get, keys, names, put, put_in_parts, put_marker, set_versioning
 
 Truths = dict[tuple[str, str], list[ObjectVersion]]
 
@@ -136,8 +136,8 @@ def test_a_page_is_what_the_model_makes_of_the_sidecars(
     truths = {key: of_key(key, versions) for key, versions in settled.items()}
     with pytest.MonkeyPatch.context() as patched:
         # Pages of a few keys are to end within the rows that are read at a time, too.
-        patched.setattr(index_module, "ROWS", 2)
-        patched.setattr(index_module, "MAX_ROWS", 4)
+        patched.setattr(scan, "ROWS", 2)
+        patched.setattr(scan, "MAX_ROWS", 4)
         rows = dict(truths)
         for key, (before, after) in unsettled.items():
             rows[key], truths[key] = of_key(key, before), of_key(key, after)
@@ -146,6 +146,16 @@ def test_a_page_is_what_the_model_makes_of_the_sidecars(
             alone.index.fill(bucket, versions)
             alone.truths[bucket, key] = truths[key]
         assert alone.page(bucket, query) == expected(truths, query)
+
+
+@pytest.mark.parametrize("all_versions", [False, True])
+def test_a_key_on_its_way_out_takes_no_common_prefix_along(alone: Opened, all_versions: bool) -> None:
+    bucket = alone.bucket()
+    alone.index.fill(bucket, [version(1, key=key) for key in ("a/1", "a/2", "b/1", "c", "c0", "d/1")])
+    for key in ("a/1", "b/1", "c"):
+        alone.index.intend(bucket, key, "token")
+    page = alone.page(bucket, ListQuery(delimiter="/", all_versions=all_versions))
+    assert names(page) == ["a/", "c0", "d/"]
 
 
 def test_the_keys_of_unsettled_changes_are_told_with_the_page(alone: Opened) -> None:

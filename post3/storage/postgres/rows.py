@@ -35,7 +35,7 @@ INLINE: Final = 16 * 1024
 """Bytes of a body up to which it stands in its version's row."""
 
 _ONE_CHECKSUM: Final = re.compile(r'"checksums":\{(?:"(\w+)":"[^"]*")?\},"checksum_type":"(\w*)"').search
-"""Or none: what nearly all documents have."""
+"""Or of none: what nearly all documents have, and so faster."""
 _CHECKSUMS: Final = re.compile(r'"checksums":\{([^}]*)\},"checksum_type":"(\w*)"').search
 _NAMES: Final = re.compile(r'"(\w+)":').findall
 
@@ -145,7 +145,8 @@ def load_version(bucket: str, row: Row) -> ObjectVersion:
 def load_listed(_bucket: str, row: Row) -> Listed:
     """What lists show of the version of a row: the bucket's revision, its columns as they are listed, and no more."""
     _, key, sequence, version_id, modified, size, etag, owner, storage_class, document, is_marker, is_latest, *_ = row
-    checksums, checksum_type = _listed_checksums(document)
+    one = _ONE_CHECKSUM(document)
+    checksums, checksum_type = (one[1] or "", one[2]) if one else _listed_checksums(document)
     key = key.decode()
     return Listed(
         key,
@@ -169,9 +170,6 @@ def _listed_checksums(document: str) -> tuple[str, str]:
     Reading all of a thousand documents would take most of a page's time. Only members before the checksums could be
     taken for them, and those (headers and metadata) hold nothing but strings, whose quotes are escaped.
     """
-    found = _ONE_CHECKSUM(document)
-    if found is not None:
-        return found[1] or "", found[2]
     found = _CHECKSUMS(document)
     return ("", "") if found is None else (",".join(_NAMES(found[1])), found[2])
 
