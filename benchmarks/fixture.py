@@ -17,7 +17,6 @@ from typing import Any
 
 import boto3
 
-KEYS = {"aws_access_key_id": "post3", "aws_secret_access_key": "post3-secret", "region_name": "us-east-1"}
 REPEATS = 20
 FILLED = 100
 """Objects of 1 KiB that a reset has to forget."""
@@ -52,7 +51,7 @@ class MotoServer:
         from moto.server import ThreadedMotoServer  # noqa: PLC0415  # the import is measured
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._make = lambda: ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        self._make: Callable[[], Any] = lambda: ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 
     def start(self) -> str:
         self._server = self._make()
@@ -75,7 +74,7 @@ class MotoMock:
     def __init__(self) -> None:
         from moto import mock_aws  # noqa: PLC0415  # the import is measured
 
-        self._make = mock_aws
+        self._make: Callable[[], Any] = mock_aws
 
     def start(self) -> str:
         self._mock = self._make()
@@ -93,6 +92,17 @@ class MotoMock:
 CANDIDATES: dict[str, type[Any]] = {"post3.testing": Post3, "moto server": MotoServer, "moto mock_aws": MotoMock}
 
 
+def s3_client(url: str | None) -> Any:
+    """boto3's client, with the keys that the fixture has."""
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="post3",
+        aws_secret_access_key="post3-secret",  # noqa: S106  # the fixture's own
+    )
+
+
 def milliseconds(step: Step) -> float:
     start = time.perf_counter()
     step()
@@ -106,25 +116,26 @@ def typical(step: Step) -> float:
 
 def measure(name: str) -> dict[str, float]:
     """All times of one of them, in this process, which has not used it yet."""
-    boto3.client("s3", endpoint_url="http://127.0.0.1:1", **KEYS)  # botocore's models are read
+    s3_client("http://127.0.0.1:1")  # botocore's models are read
     began = time.perf_counter()
     served = CANDIDATES[name]()
     url = served.start()
     told = {"import and start": (time.perf_counter() - began) * 1000}
-    client = boto3.client("s3", endpoint_url=url or None, **KEYS)
+    client = s3_client(url or None)
     told["first request"] = milliseconds(lambda: client.create_bucket(Bucket="bucket"))
     body = bytes(1024)
     told["put of 1 KiB"] = typical(lambda: client.put_object(Bucket="bucket", Key="key", Body=body))
     told["get of 1 KiB"] = typical(lambda: len(client.get_object(Bucket="bucket", Key="key")["Body"].read()))
 
-    def fill() -> None:
+    def fill_and_reset() -> float:
         client.create_bucket(Bucket="bucket")
         for number in range(FILLED):
             client.put_object(Bucket="bucket", Key=f"key-{number}", Body=body)
+        return milliseconds(served.reset)
 
     served.reset()
     told["reset, empty"] = typical(served.reset)
-    told[f"reset, {FILLED} objects"] = median(milliseconds(served.reset) for _ in range(5) if fill() is None)
+    told[f"reset, {FILLED} objects"] = median(fill_and_reset() for _ in range(5))
     told["stop"] = milliseconds(served.stop)
     told["start again"] = starts(served)
     return told

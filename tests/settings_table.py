@@ -17,9 +17,9 @@ def page() -> str:
             "",
             "Made from the table of settings by `python -m tests.settings_table`; a test compares them.",
             "",
-            "Each option of `post3 serve` has an environment variable that says the same; the option wins. Those with "
-            "a • name the store and how it is kept; each command that opens one (`gc`, `user`, `key`, `db`, `info`) takes "
-            "them too. There is no file of settings: an environment file (systemd, Compose) is one.",
+            "Each option of `post3 serve` has an environment variable that says the same; the option wins. Options "
+            "with a • name the store and how it is kept; commands that open one (`gc`, `user`, `key`, `db`, `info`) "
+            "take them. There is no file of settings: an environment file (systemd, Compose) is one.",
             "",
             "| option | variable | takes | default | |",
             "|---|---|---|---|---|",

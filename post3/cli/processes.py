@@ -30,13 +30,16 @@ class Work(Protocol):
     def __call__(self, number: int, ready: Callable[[str], None], parent: int) -> str: ...
 
 
-def supervise(count: int, work: Work, ready: Callable[[str], None], stopping: Callable[[], None]) -> str:
-    """Keep `count` processes at work until SIGINT or SIGTERM; why they could not start, or "".
+def supervise(
+    count: int, work: Work, ready: Callable[[str], None], stopping: Callable[[], None], life: int | None = None
+) -> str:
+    """Keep `count` processes at work until SIGINT, SIGTERM or the end of the pipe `life`; why they could not start, or
+    "".
 
     `ready` is called once, when all are ready for the first time, with what the last of them said; `stopping` when they
     are told to stop. The first starts alone: what is wrong is told once.
     """
-    return _Processes(count, work, ready, stopping).run()
+    return _Processes(count, work, ready, stopping, life).run()
 
 
 class _Started(NamedTuple):
@@ -45,8 +48,10 @@ class _Started(NamedTuple):
 
 
 class _Processes:
-    def __init__(self, count: int, work: Work, ready: Callable[[str], None], stopping: Callable[[], None]) -> None:
-        self._count, self._work, self._ready, self._on_stop = count, work, ready, stopping
+    def __init__(
+        self, count: int, work: Work, ready: Callable[[str], None], stopping: Callable[[], None], life: int | None
+    ) -> None:
+        self._count, self._work, self._ready, self._on_stop, self._input = count, work, ready, stopping, life
         self._selector = selectors.DefaultSelector()
         self._started: dict[int, _Started] = {}
         self._reports: dict[int, int] = {}
@@ -65,6 +70,8 @@ class _Processes:
         os.set_blocking(self._wake_write, False)
         signal.set_wakeup_fd(self._wake_write)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
+        if self._input is not None:
+            self._selector.register(self._input, selectors.EVENT_READ)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
@@ -94,8 +101,15 @@ class _Processes:
         for key, _ in self._selector.select(timeout):
             if key.fd == self._wake_read:
                 os.read(key.fd, 4096)
+            elif key.fd == self._input:
+                self._take_input(key.fd)
             else:
                 self._take_report(key.fd)
+
+    def _take_input(self, pipe: int) -> None:
+        if not os.read(pipe, 65_536):
+            self._selector.unregister(pipe)
+            self._stop()
 
     def _take_report(self, report: int) -> None:
         pid = self._reports.pop(report)

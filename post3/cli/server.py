@@ -1,24 +1,29 @@
-"""The subcommand that serves: `post3 serve`."""
+"""The command that serves: `post3 serve`."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import errno
 import logging
 import os
+import re
+import selectors
 import signal
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+import click
+
 from post3._version import __version__
+from post3.cli.commands import Command, with_settings
 from post3.cli.processes import supervise
-from post3.config import OPTIONS, VARIABLES_HELP, ConfigError, Endpoint, Option, Settings
+from post3.config import OPTIONS, VARIABLES_HELP, ConfigError, Endpoint, Settings
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -32,89 +37,66 @@ STORES: Final = {
 """The modules that a store's workers need, and no other's."""
 
 
-def add_serve(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add the subcommand to the parser."""
-    parser = commands.add_parser(
-        "serve",
-        help="serve S3",
-        description="Serve S3. Each option has an environment variable that says the same; the option wins.",
-        epilog=VARIABLES_HELP,
-        allow_abbrev=False,
-    )
-    for option in OPTIONS:
-        add_option(parser, option)
-    parser.set_defaults(run=serve, parser=parser)
+@click.command("serve", cls=Command, epilog=VARIABLES_HELP)
+@with_settings(OPTIONS)
+@click.option(
+    "--port", type=click.IntRange(0, 0xFFFF), metavar="PORT", help="the port of --host alone; 0 picks a free one"
+)
+@click.option(
+    "--print-url", is_flag=True, help="print nothing but the URL, as one line, when it is ready: for programs"
+)
+@click.option("--stop-on-eof", is_flag=True, help="stop when standard input ends, as it does with whoever started it")
+def serve(given: dict[str, str], port: int | None, print_url: bool, stop_on_eof: bool) -> int:
+    """Serve S3 until SIGTERM or SIGINT (Ctrl-C).
 
-
-def add_option(parser: argparse.ArgumentParser, option: Option) -> None:
-    """Add an option to a parser, with its variable and default."""
-    variable = f"{option.variable}=0" if option.is_on else option.variable
-    text = f"{option.help} [{variable}; default: {option.default}]".replace("%", "%%")
-    if option.repeats:
-        parser.add_argument(
-            option.flag, dest=option.field, metavar=option.metavar, help=text, default=argparse.SUPPRESS, action=_Joined
-        )
-        return
-    if option.metavar:
-        parser.add_argument(
-            option.flag, dest=option.field, metavar=option.metavar, help=text, default=argparse.SUPPRESS
-        )
-        return
-    for flag, value in ((option.flag, "1"), (option.flag.replace("--", "--no-", 1), "0")):
-        parser.add_argument(
-            flag,
-            dest=option.field,
-            action="store_const",
-            const=value,
-            help=text if (value == "0") == option.is_on else argparse.SUPPRESS,
-            default=argparse.SUPPRESS,
-        )
-
-
-class _Joined(argparse.Action):
-    """All values of a flag that repeats, between commas, as its variable has them."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
-    ) -> None:
-        before = getattr(namespace, self.dest, None)
-        setattr(namespace, self.dest, values if before is None else f"{before},{values}")
-
-
-def serve(arguments: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM; the exit status."""
+    Where an option names an environment variable, that says the same; the option wins.
+    """
     # Until there is something to finish, a signal ends it at once. An exception could be lost in somebody's import.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    try:
-        settings = Settings.load(
-            {name: value for name, value in vars(arguments).items() if name not in ("run", "parser")}
-        )
-        settings.check()
-        listening = listen(settings.endpoint, settings.workers)
-    except ConfigError as error:
-        return complain(str(error))
-    tell = partial(_tell, settings, listening[0].getsockname())
+    chosen = _at_port(Settings.load(given), given.get("endpoint", ""), port)
+    chosen.check()
+    life = _standard_input() if stop_on_eof else None
+    listening = listen(chosen.endpoint, chosen.workers)
+    tell = partial(_tell_url if print_url else _tell, chosen, listening[0].getsockname())
+    wrong = _serve(chosen, listening, tell, life)
+    if wrong:
+        raise ConfigError(wrong)
+    return 0
+
+
+def _serve(settings: Settings, listening: list[socket.socket], tell: Callable[[str], None], life: int | None) -> str:
+    """Why it could not start, or ""."""
     if settings.workers == 1:
-        wrong = work(settings, listening, 0, tell)
-    else:
-        for module in ("post3.app", "post3.dispatch", *STORES[settings.backend]):
-            import_module(module)  # once for all workers, who share it
-        _loop_factory()
-        wrong = supervise(settings.workers, partial(work, settings, listening), tell, partial(_close, listening))
-    return complain(wrong) if wrong else 0
+        return work(settings, listening, 0, tell, life=life)
+    for module in ("post3.app", "post3.dispatch", *STORES[settings.backend]):
+        import_module(module)  # once for all workers, who share it
+    _loop_factory()
+    return supervise(settings.workers, partial(work, settings, listening), tell, partial(_close, listening), life)
+
+
+def _at_port(settings: Settings, host: str, port: int | None) -> Settings:
+    """The settings with the port that --port names, beside the --host that was given. Raises ConfigError."""
+    if port is None:
+        return settings
+    if re.search(r":\d+$", host.rpartition("]")[2]):
+        raise ConfigError(f"--port {port} and --host {host} both name a port; leave one of them out.")
+    return replace(settings, endpoint=settings.endpoint._replace(port=port))
+
+
+def _standard_input() -> int:
+    """The standard input, whose end can be waited for. Raises ConfigError."""
+    with selectors.DefaultSelector() as selector:
+        try:
+            return selector.register(0, selectors.EVENT_READ).fd
+        except (OSError, ValueError):
+            raise ConfigError("--stop-on-eof needs a standard input that stays open, such as a pipe.") from None
 
 
 def _close(listening: list[socket.socket]) -> None:
     for one in listening:
         one.close()
-
-
-def complain(message: str) -> int:
-    """Say in one line what is wrong; the exit status for it."""
-    print(f"post3 serve: {' '.join(message.split())}", file=sys.stderr, flush=True)
-    return 2
 
 
 def listen(endpoint: Endpoint, count: int) -> list[socket.socket]:
@@ -156,8 +138,9 @@ def work(
     number: int,
     ready: Callable[[str], None],
     parent: int | None = None,
+    life: int | None = None,
 ) -> str:
-    """Serve on the socket of this number until SIGTERM (or SIGINT, or the end of the pipe `parent`).
+    """Serve on the socket of this number until SIGTERM (or SIGINT, or the end of the pipes `parent` and `life`).
 
     `ready` is told who may read and write. Why it could not start, or "".
     """
@@ -165,11 +148,11 @@ def work(
     _close([one for one in listening if one is not own])
     own.setblocking(False)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_work(settings, own, ready, parent))
+        return runner.run(_work(settings, own, ready, parent, life))
 
 
-def _heed_signals(parent: int | None) -> asyncio.Event:
-    """What is set by SIGTERM, by SIGINT, and by the end of the parent; called by a loop that runs.
+def _heed_signals(parent: int | None, life: int | None) -> asyncio.Event:
+    """What is set by SIGTERM, by SIGINT, and by the end of the parent or of what is read; called by a loop that runs.
 
     uvloop forgets a signal that comes between add_signal_handler and its first turn.
     """
@@ -179,17 +162,22 @@ def _heed_signals(parent: int | None) -> asyncio.Event:
     if parent is not None:
         # Ctrl-C reaches all processes of a terminal; the parent says when to stop.
         loop.add_signal_handler(signal.SIGINT, lambda: None)
-        loop.add_reader(parent, _orphaned, loop, parent, stop)
+    for pipe in [one for one in (parent, life) if one is not None]:
+        loop.add_reader(pipe, _read, loop, pipe, stop)
     return stop
 
 
-def _orphaned(loop: AbstractEventLoop, parent: int, stop: asyncio.Event) -> None:
-    loop.remove_reader(parent)
-    stop.set()
+def _read(loop: AbstractEventLoop, pipe: int, stop: asyncio.Event) -> None:
+    """What is said is of no interest, but its end is."""
+    if not os.read(pipe, 65_536):
+        loop.remove_reader(pipe)
+        stop.set()
 
 
-async def _work(settings: Settings, listening: socket.socket, ready: Callable[[str], None], parent: int | None) -> str:
-    stop = _heed_signals(parent)
+async def _work(
+    settings: Settings, listening: socket.socket, ready: Callable[[str], None], parent: int | None, life: int | None
+) -> str:
+    stop = _heed_signals(parent, life)
     # Late: --help and wrong options need no Sanic, and a signal ends the wait for it.
     from post3.app import create_app  # noqa: PLC0415
     from post3.server import serve as serve_on  # noqa: PLC0415
@@ -221,13 +209,18 @@ def _loop_factory() -> Callable[[], AbstractEventLoop] | None:
 
 def _tell(settings: Settings, address: tuple[str, int], who_may: str) -> None:
     """Print the one line that says that it serves, and whom."""
-    host, port = address[:2]
     workers = f", {settings.workers} workers" if settings.workers > 1 else ""
-    scheme = "http" if settings.tls_cert is None else "https"
-    print(
-        f"post3 {__version__} serves {scheme}://{Endpoint(host, port)} from {store_name(settings)}{workers}. {who_may}",
-        flush=True,
-    )
+    where = f"{_url(settings, address)} from {store_name(settings)}{workers}"
+    print(f"post3 {__version__} serves {where}. {who_may}", flush=True)
+
+
+def _tell_url(settings: Settings, address: tuple[str, int], _who_may: str) -> None:
+    print(_url(settings, address), flush=True)
+
+
+def _url(settings: Settings, address: tuple[str, int]) -> str:
+    host, port = address[:2]
+    return f"{'http' if settings.tls_cert is None else 'https'}://{Endpoint(host, port)}"
 
 
 def store_name(settings: Settings) -> str:

@@ -1,47 +1,43 @@
-"""Subcommands that work on a store beside its servers: `post3 gc`."""
+"""Commands that work on a store beside its servers: `post3 gc`."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
-from post3.cli.server import add_option, store_name
+import click
+
+from post3.cli.commands import Command, with_settings
+from post3.cli.server import store_name
+from post3.cli.sizes import human_size
 from post3.config import OPTIONS, ConfigError, Settings, parse_duration
 from post3.storage.protocol import Backend, Collected
 
-UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
+STORE_OPTIONS: Final = tuple(option for option in OPTIONS if option.of_store)
+"""What names a store, as `serve` takes it."""
 
 
-def add_store_options(parser: argparse.ArgumentParser) -> None:
-    """Add what names a store, as `serve` takes it."""
-    for option in OPTIONS:
-        if option.of_store:
-            add_option(parser, option)
-
-
-def load_settings(arguments: argparse.Namespace) -> Settings:
+def load_settings(given: Mapping[str, str]) -> Settings:
     """The settings that the options and the environment name. Raises ConfigError."""
-    fields = {option.field for option in OPTIONS}
-    settings = Settings.load({name: value for name, value in vars(arguments).items() if name in fields})
+    settings = Settings.load(given)
     settings.check_store()
     if settings.backend == "memory":
         raise ConfigError("--backend memory holds nothing that another process could see.")
     return settings
 
 
-def with_store(arguments: argparse.Namespace, work: Callable[[Backend, Settings], Awaitable[None]]) -> int:
-    """Open the store, work on it, close it; the exit status."""
+def with_store(given: Mapping[str, str], work: Callable[[Backend, Settings], Awaitable[None]]) -> None:
+    """Open the store that the options name, work on it, close it. Raises ConfigError."""
     from post3.app import create_backend  # noqa: PLC0415  # late: --help needs none of it
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
 
     async def run() -> None:
-        settings = load_settings(arguments)
+        settings = load_settings(given)
         backend = create_backend(settings)
         try:
             await backend.open()
@@ -52,49 +48,32 @@ def with_store(arguments: argparse.Namespace, work: Callable[[Backend, Settings]
         finally:
             await backend.close()
 
-    try:
-        asyncio.run(run())
-    except ConfigError as error:
-        print(f"{arguments.parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{arguments.parser.prog}: stopped; what was done stays done.", file=sys.stderr)
-        return 130
-    return 0
+    asyncio.run(run())
 
 
-def add_gc(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add `gc` to the parser."""
-    parser = commands.add_parser(
-        "gc",
-        help="free the space of what was replaced or deleted",
-        description="Free the bytes that nothing has owned for a while, at once, and say how much that was. Servers do "
-        "so by themselves from time to time; this may run beside them.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--older-than",
-        metavar="TIME",
-        help="how long they must have been without an owner, such as 0s or 2d [default: the grace period, --gc-grace]",
-    )
-    add_store_options(parser)
-    add_option(parser, next(option for option in OPTIONS if option.field == "gc_grace"))
-    parser.set_defaults(run=gc, parser=parser)
+@click.command("gc", cls=Command)
+@click.option(
+    "--older-than",
+    metavar="TIME",
+    help="how long they must have been without an owner, such as 0s or 2d [default: the grace period, --gc-grace]",
+)
+@with_settings((*STORE_OPTIONS, next(option for option in OPTIONS if option.field == "gc_grace")))
+def gc(given: Mapping[str, str], older_than: str | None) -> None:
+    """Free the bytes that nothing has owned for a while, at once, and say how much that was.
 
-
-def gc(arguments: argparse.Namespace) -> int:
-    """Collect until nothing is left that is due; the exit status."""
+    Servers do so by themselves from time to time; this may run beside them.
+    """
 
     async def collect(backend: Backend, settings: Settings) -> None:
-        older_than = _older_than(arguments.older_than, settings)
+        age = _older_than(older_than, settings)
         total = Collected()
-        while (freed := await backend.collect_garbage(older_than)) != Collected():
+        while (freed := await backend.collect_garbage(age)) != Collected():
             total = Collected(total.blobs + freed.blobs, total.size + freed.size, total.uploads + freed.uploads)
             if sys.stderr.isatty():
                 print(f"  {_told(total)} so far", file=sys.stderr)
         print(f"Freed {_told(total)}.")
 
-    return with_store(arguments, collect)
+    with_store(given, collect)
 
 
 def _older_than(text: str | None, settings: Settings) -> timedelta:
@@ -109,11 +88,3 @@ def _older_than(text: str | None, settings: Settings) -> timedelta:
 def _told(freed: Collected) -> str:
     uploads = f", forgot {freed.uploads} completed uploads" if freed.uploads else ""
     return f"{human_size(freed.size)} in {freed.blobs} blobs{uploads}"
-
-
-def human_size(size: int) -> str:
-    """So many bytes as people read them."""
-    number, unit = float(size), 0
-    while number >= 1024 and unit + 1 < len(UNITS):
-        number, unit = number / 1024, unit + 1
-    return f"{size} bytes" if unit == 0 else f"{number:.1f} {UNITS[unit]}"

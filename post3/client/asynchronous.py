@@ -123,16 +123,18 @@ class AsyncClient(BaseClient):
         return await self._run(calls.head_object(bucket, key, version_id=version_id))
 
     @overload
-    def list_objects(self, bucket: str, prefix: str | None = None) -> AsyncIterator[ObjectInfo]: ...
+    def list_objects(
+        self, bucket: str, prefix: str | None = None, *, delimiter: None = None
+    ) -> AsyncIterator[ObjectInfo]: ...
 
     @overload
     def list_objects(
-        self, bucket: str, prefix: str | None = None, *, delimiter: str | None
+        self, bucket: str, prefix: str | None = None, *, delimiter: str
     ) -> AsyncIterator[ObjectInfo | Prefix]: ...
 
     def list_objects(
         self, bucket: str, prefix: str | None = None, *, delimiter: str | None = None
-    ) -> AsyncIterator[ObjectInfo | Prefix]:
+    ) -> AsyncIterator[Any]:
         """See Client.list_objects."""
         return self._iterate(object_pages(bucket, prefix, delimiter))
 

@@ -113,16 +113,16 @@ class Client(BaseClient):
         return self._runner.run(calls.head_object(bucket, key, version_id=version_id))
 
     @overload
-    def list_objects(self, bucket: str, prefix: str | None = None) -> Iterator[ObjectInfo]: ...
+    def list_objects(
+        self, bucket: str, prefix: str | None = None, *, delimiter: None = None
+    ) -> Iterator[ObjectInfo]: ...
 
     @overload
     def list_objects(
-        self, bucket: str, prefix: str | None = None, *, delimiter: str | None
+        self, bucket: str, prefix: str | None = None, *, delimiter: str
     ) -> Iterator[ObjectInfo | Prefix]: ...
 
-    def list_objects(
-        self, bucket: str, prefix: str | None = None, *, delimiter: str | None = None
-    ) -> Iterator[ObjectInfo | Prefix]:
+    def list_objects(self, bucket: str, prefix: str | None = None, *, delimiter: str | None = None) -> Iterator[Any]:
         """All objects whose key begins so, in the order of their keys; asked for as they are needed.
 
         With a delimiter, keys that go on behind one are told as one Prefix.

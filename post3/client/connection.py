@@ -99,10 +99,18 @@ def endpoint_of(endpoint: str | None, environment: Mapping[str, str] | None = No
     """
     known = os.environ if environment is None else environment
     told = endpoint or next((known[name] for name in VARIABLES if known.get(name)), DEFAULT_ENDPOINT)
-    parts = urlsplit(told)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    if not _is_endpoint(told):
         raise InvalidArgument(f"{told!r} is no endpoint: write it as {DEFAULT_ENDPOINT} or https://s3.example.com.")
     return told.rstrip("/")
+
+
+def _is_endpoint(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return named and parts.scheme in ("http", "https") and not parts.query and not parts.fragment
 
 
 @contextmanager

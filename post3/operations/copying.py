@@ -89,13 +89,13 @@ async def _readable_source(
 
 
 def parse_copy_source(value: str) -> tuple[str, str, str | None]:
-    """Bucket, key and version id of `bucket/key?versionId=id`, percent-encoded once.
+    """Bucket, key and version id of `bucket/key?versionId=id`, percent-encoded once. Raises InvalidArgument.
 
-    A literal `+` is a `+`: it is a path, and not a form. Raises InvalidArgument.
+    A literal `+` is a blank, as on AWS: some clients write the header as a form's value.
     """
     path, has_version, version_id = value.rpartition("?versionId=")
     try:
-        decoded = unquote_to_bytes(path if has_version else value).decode()
+        decoded = unquote_to_bytes((path if has_version else value).replace("+", " ")).decode()
     except UnicodeError:
         decoded = ""
     bucket, _, key = decoded.removeprefix("/").partition("/")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 
 from post3.auth.authentication import Proof
 from post3.errors import S3Error
@@ -110,7 +110,7 @@ def _conditions(request: Request, proof: Proof, now: datetime) -> Iterator[tuple
 def _copied(value: str) -> str:
     """`bucket/key` of x-amz-copy-source, in whatever way it is encoded. Its version is another condition's."""
     path, has_version, _ = value.rpartition("?versionId=")
-    return unquote(path if has_version else value).removeprefix("/")
+    return unquote_plus(path if has_version else value).removeprefix("/")
 
 
 def _of_identity(proof: Proof) -> Iterator[tuple[str, str]]:

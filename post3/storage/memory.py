@@ -36,7 +36,8 @@ from post3.model.record import Entry, Record
 from post3.model.upload import Upload
 from post3.storage.listed import listed
 from post3.storage.pieces import CRC_SIZE, check_pieces, widened
-from post3.storage.protocol import Backend, Change, Collected
+from post3.storage.places import check_place
+from post3.storage.protocol import About, Backend, Change, Collected
 
 INLINE: Final = 16 * 1024
 """A body of so many bytes stays with its owner, as in the stores that write to disks."""
@@ -68,6 +69,21 @@ class _Held:
         if found is None:
             raise NoSuchKey(Key=key)
         return found
+
+    def check_place(self, version: ObjectVersion) -> None:
+        """Raise unless a version may be restored where it says."""
+        standing = self.versions.get(version.key, {}).values()
+        check_place(self.bucket, version, [(other.version_id, other.sequence) for other in standing])
+
+    def neighbours(self, version: ObjectVersion) -> tuple[ObjectVersion | None, ObjectVersion | None]:
+        """The next newer and the next older version of the key, of other ids."""
+        others = [other for id, other in self.versions.get(version.key, {}).items() if id != version.version_id]
+        newer = [other for other in others if other.sequence > version.sequence]
+        older = [other for other in others if other.sequence < version.sequence]
+        return (
+            min(newer, key=lambda other: other.sequence, default=None),
+            max(older, key=lambda other: other.sequence, default=None),
+        )
 
     def listed(self, query: ListQuery) -> Iterator[Listed]:
         """By key, newest first within a key; only what the query wants to see of each key."""
@@ -256,13 +272,21 @@ class MemoryBackend(Backend):
     # Versions
 
     async def put_version(
-        self, bucket: Bucket, version: ObjectVersion, guard: Guard = no_guard, journal: Sequence[Entry] = ()
+        self,
+        bucket: Bucket,
+        version: ObjectVersion,
+        guard: Guard = no_guard,
+        journal: Sequence[Entry] = (),
+        *,
+        restored: bool = False,
     ) -> ObjectVersion:
         held = self._held(bucket)
         guard(*held.current_and(version.key, version.version_id))
+        if restored:
+            held.check_place(version)
         if version.body is not None:
             self._claim(version.body.blob)
-        return self._make_current(held, replace(version, content=_new_id()), journal)
+        return self._keep_version(held, replace(version, content=_new_id()), journal, restored=restored)
 
     async def get_version(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectVersion:
         return self._held(bucket).version(key, version_id)
@@ -303,6 +327,28 @@ class MemoryBackend(Backend):
 
     async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[Listed]:
         return collapse(self._held(bucket).listed(query), query)
+
+    def _keep_version(
+        self, held: _Held, version: ObjectVersion, journal: Sequence[Entry], *, restored: bool
+    ) -> ObjectVersion:
+        return self._restore(held, version, journal) if restored else self._make_current(held, version, journal)
+
+    def _restore(self, held: _Held, version: ObjectVersion, journal: Sequence[Entry]) -> ObjectVersion:
+        replaced = held.versions.get(version.key, {}).get(version.version_id)
+        newer, older = held.neighbours(version)
+        stored = replace(
+            version,
+            revision=replaced.revision + 1 if replaced else 1,
+            noncurrent=newer.modified if newer else None,
+        )
+        versions = held.versions.setdefault(version.key, {})
+        if older is not None:
+            versions[older.version_id] = replace(older, noncurrent=stored.modified)
+        versions[stored.version_id] = stored
+        if replaced is not None:
+            self._disown(_bytes_of(replaced))
+        self._note(journal)
+        return stored
 
     def _make_current(self, held: _Held, version: ObjectVersion, journal: Sequence[Entry]) -> ObjectVersion:
         current, replaced = held.current_and(version.key, version.version_id)
@@ -380,12 +426,16 @@ class MemoryBackend(Backend):
         parts: Sequence[Part],
         guard: Guard = no_guard,
         journal: Sequence[Entry] = (),
+        *,
+        restored: bool = False,
     ) -> ObjectVersion:
         held = self._held(bucket)
         known = held.upload(upload.key, upload.upload_id)
         if known.version_id is not None:
             return held.finished(known)
         guard(*held.current_and(version.key, version.version_id))
+        if restored:
+            held.check_place(version)
         there = self._parts[known.content]
         for part in parts:
             if part.number not in there or there[part.number].blob.id != part.blob.id:
@@ -396,7 +446,7 @@ class MemoryBackend(Backend):
                 self._disown(part.blob.id)
         self._parts[known.content] = chosen
         made = replace(version, content=known.content, body=None, parts=len(chosen))
-        stored = self._make_current(held, made, journal)
+        stored = self._keep_version(held, made, journal, restored=restored)
         held.uploads[known.key, known.upload_id] = replace(known, version_id=stored.version_id)
         return stored
 
@@ -478,6 +528,10 @@ class MemoryBackend(Backend):
 
     async def ping(self) -> None:
         """Memory serves as long as the process does."""
+
+    async def about(self) -> About:
+        """See Backend."""
+        return About("memory", len(self._ledger))
 
 
 def _verified(blob: Blob, block: Block, start: int, stop: int) -> bytes:

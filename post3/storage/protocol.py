@@ -47,6 +47,18 @@ class Collected:
     """Completed uploads whose memory is no longer needed."""
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a store tells of itself."""
+
+    layout: str
+    """The version of the form in which it keeps everything."""
+    garbage: int = 0
+    """How many entries wait for the collector."""
+    postgresql: str | None = None
+    """The version of the PostgreSQL behind it."""
+
+
 class Buckets(Protocol):
     """Buckets and their configurations."""
 
@@ -118,7 +130,13 @@ class Versions(Protocol):
     """Versions of keys. The current one is the one with the highest sequence."""
 
     async def put_version(
-        self, bucket: Bucket, version: ObjectVersion, guard: Guard = no_guard, journal: Sequence[Entry] = ()
+        self,
+        bucket: Bucket,
+        version: ObjectVersion,
+        guard: Guard = no_guard,
+        journal: Sequence[Entry] = (),
+        *,
+        restored: bool = False,
     ) -> ObjectVersion:
         """Make it the key's current version, in place of the one with the same id; it owns the bytes of its body.
 
@@ -126,6 +144,11 @@ class Versions(Protocol):
         `version_id`, `sequence`, `revision`, `content` and `modified` (the store's clock), and returns the version as
         it was stored. The sequence is above all others of the key, also when a version of the same id is replaced that
         is not current. Raises what the guard raises; ServiceUnavailable when its bytes were collected meanwhile.
+
+        A version that is *restored* comes from another store, and keeps `version_id`, `sequence` and `modified` as they
+        are given: it stands where its sequence says, current or not. Raises OperationAborted where another version of
+        the key has that sequence, or the one with the same id a later one; InvalidArgument for an id that does not
+        begin with its sequence, and for any but `null` in a bucket that was never versioned.
         """
 
     async def get_version(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectVersion:
@@ -201,8 +224,10 @@ class Uploads(Protocol):
         parts: Sequence[Part],
         guard: Guard = no_guard,
         journal: Sequence[Entry] = (),
+        *,
+        restored: bool = False,
     ) -> ObjectVersion:
-        """Make an object of these parts, as put_version does, and remember its id on the upload.
+        """Make an object of these parts, as put_version does (restored too), and remember its id on the upload.
 
         The parts change owner, no byte is copied; parts that are not named go to the ledger. Raises InvalidPart when
         one of them is no longer the upload's, NoSuchUpload when it was aborted, and what the guard raises. When the
@@ -254,3 +279,6 @@ class Backend(Buckets, Blobs, Versions, Uploads, Records, Journal, Protocol):
 
     async def ping(self) -> None:
         """Raises when the store cannot serve now."""
+
+    async def about(self) -> About:
+        """What it is, and how much waits for the collector."""

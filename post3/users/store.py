@@ -202,6 +202,35 @@ def _no_such_user(id: str) -> CredentialsError:
     return CredentialsError(f"There is no user {id} in this store.")
 
 
+async def copy_users(source: Records, target: Records) -> tuple[int, list[str]]:
+    """Make the users of one store, with their keys, users of another; how many there were, and whom it has otherwise.
+
+    A user whose very self is there already gets the keys that are missing. An address or a key that somebody else has
+    stays theirs, and its user is told of.
+    """
+    others: set[str] = set()
+    users = await _all(source, USER)
+    owners = {user.id: user for user in users}
+    async with _changing(target):
+        for user in users:
+            if not await _brought(target, user):
+                others.add(user.id)
+        for kind in (EMAIL_OF, KEY):
+            for held in await _all(source, kind):
+                owner = _owner(owners, held.document)
+                if owner is not None and owner.id not in others and not await _brought(target, held):
+                    others.add(owner.id)
+    return len(users) - len(others), sorted(others)
+
+
+async def _brought(target: Records, record: Record) -> bool:
+    """Whether a record is in the target afterwards, as it is here."""
+    if await _claim(target, record.kind, record.id, record.document):
+        return True
+    held = await _get(target, record.kind, record.id)
+    return held is not None and held.document == record.document
+
+
 # Reading
 
 

@@ -213,6 +213,26 @@ def test_what_cannot_be_is_told(tmp_path: Path, words: list[str], parts: list[st
 # Upgrades
 
 
+def test_a_reset_empties_a_store_that_nobody_uses_and_asks_first(folder: Path) -> None:
+    env = {"DATABASE_URL": database_url(), "POST3_PG_SCHEMA": fresh_schema()}
+    with post3_serve(cwd=folder, env=env) as server:
+        ask(server, "PUT", "/bucket")
+        ask(server, "PUT", "/bucket/key", SMALL)
+        assert "stop it first" in refused(db("reset", "--yes", cwd=folder, env=env))
+    assert "say --yes" in refused(db("reset", cwd=folder, env=env))
+    with post3_serve(cwd=folder, env=env) as server:
+        assert ask(server, "GET", "/bucket/key") == SMALL
+    assert done(db("reset", "--yes", cwd=folder, env=env)).startswith("Emptied the schema")
+    assert "nothing to empty" in done(db("reset", "--yes", cwd=folder, env=env))
+    with post3_serve(cwd=folder, env=env) as server:
+        assert b"<Bucket>" not in ask(server, "GET", "/")
+
+
+def test_a_schema_of_somebody_else_is_not_reset(folder: Path) -> None:
+    env = {"DATABASE_URL": database_url(), "POST3_PG_SCHEMA": "public"}
+    assert "not made by post3" in refused(db("reset", "--yes", cwd=folder, env=env))
+
+
 def test_a_store_of_an_older_postgresql_is_upgraded(folder: Path) -> None:
     assert len(installed()) > 1, "This needs a PostgreSQL older than the wheel's: install the system's postgresql."
     newest, *_, oldest = installed()

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +17,26 @@ from tests.clients.ways import Way
 from tests.servers import environment
 
 OK: Final = "ok"
+NONE: Final = "\u2013"
+"""A dash: the client has nothing for the step."""
 TIME: Final = 600.0
 """Seconds for one round."""
 
 
-def go_round(command: list[str], way: Way) -> str:
-    """`ok`, or the step that failed and why."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a round."""
+
+    version: str
+    """The client's."""
+    steps: Mapping[str, str]
+    """`ok`, or NONE where the client has nothing for it, for all steps that were gone."""
+    failure: str = ""
+    """The step that failed and why; empty when all is well."""
+
+
+def go_round(command: list[str], way: Way) -> Outcome:
+    """What comes of a round with this command."""
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         write_files(work, way.style)
@@ -37,17 +53,20 @@ def go_round(command: list[str], way: Way) -> str:
                 timeout=TIME,
             )
         except subprocess.TimeoutExpired as late:
-            return f"not done after {TIME:.0f} s: {str(late.stdout)[-300:]}"
-    return verdict(done.returncode, done.stdout.splitlines())
+            return Outcome("", {}, f"not done after {TIME:.0f} s: {str(late.stdout)[-300:]}")
+    return outcome_of(done.returncode, done.stdout.splitlines())
 
 
-def verdict(status: int, lines: list[str]) -> str:
+def outcome_of(status: int, lines: list[str]) -> Outcome:
     """What a program's exit status and output say; all steps must have been told of."""
-    told = tuple(line.removeprefix("ok ") for line in lines if line.startswith("ok "))
-    if status == 0 and told == STEPS:
-        return OK
+    told = [line.partition(" ") for line in lines]
+    version = "".join(rest for word, _, rest in told if word == "version")
+    steps = {rest: OK if word == "ok" else NONE for word, _, rest in told if word in {"ok", "none"} and rest in STEPS}
+    if status == 0 and version and tuple(steps) == STEPS:
+        return Outcome(version, steps)
     failed = [line for line in lines if line.startswith("failed ")]
-    return failed[0] if failed else f"exit status {status} after {told[-1:]}: {' '.join(lines[-3:])}"
+    failure = failed[0] if failed else f"exit status {status} after {list(steps)[-1:]}: {' '.join(lines[-3:])}"
+    return Outcome(version, steps, failure)
 
 
 def write_files(work: Path, style: str) -> None:

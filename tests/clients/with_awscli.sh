@@ -25,17 +25,20 @@ same() {
 }
 cd "$WORK"
 small=$(cat small)
+aws --version | sed -E 's,^aws-cli/([^ ]+).*,version \1,'
 
 step "make a bucket"
 aws s3 mb "s3://$BUCKET" >/dev/null
-aws s3 ls | grep -q " $BUCKET$"
+# grep -q would not read to the end, and break the pipe.
+aws s3 ls | grep " $BUCKET$" >/dev/null
 
 step "a small object"
 aws s3 cp --only-show-errors small "s3://$BUCKET/small"
 same "$(aws s3 cp "s3://$BUCKET/small" -)" "$small"
 
-step "20 MiB"
+step "20 MiB in parts"
 aws s3 cp --only-show-errors large "s3://$BUCKET/large"
+[[ $(api head-object --key large --query ETag --output text) =~ ^\"[0-9a-f]{32}-[0-9]+\"$ ]] || fail "not in parts"
 aws s3 cp --only-show-errors "s3://$BUCKET/large" back
 cmp large back
 api put-object --key at-once --body large >/dev/null
@@ -101,7 +104,7 @@ api list-objects-v2 --max-items 1000 --query '{Objects: Contents[].{Key: Key}}' 
 same "$(api delete-objects --delete file://batch --query 'length(Deleted)' --output text)" 1000
 aws s3 rm --only-show-errors --recursive "s3://$BUCKET"
 aws s3 rb "s3://$BUCKET" >/dev/null
-if aws s3 ls | grep -q " $BUCKET$"; then
+if aws s3 ls | grep " $BUCKET$" >/dev/null; then
     fail "the bucket is still there"
 fi
 step end

@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.clients.steps import METADATA, Unseekable, curl, file, run, same, sha256
+from tests.clients.steps import METADATA, Unseekable, curl, file, in_parts, run, same, sha256
 from tests.resolving import resolving
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Round:
 
     def put_large(self) -> None:
         self.s3.upload_file(str(file("large")), BUCKET, "large")
+        in_parts("large")
         got = BytesIO()
         self.s3.download_fileobj(BUCKET, "large", got)
         same(sha256([got.getvalue()]), sha256([self.large]))
@@ -120,6 +121,7 @@ def main() -> None:
     one = Round()
     with resolving("s3.localhost"):
         run(
+            boto3.__version__,
             one.make,
             one.put_small,
             one.put_large,

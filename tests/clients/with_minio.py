@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from minio import Minio
@@ -10,7 +11,7 @@ from minio.commonconfig import CopySource
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
 
-from tests.clients.steps import METADATA, Unseekable, curl, file, run, same, sha256
+from tests.clients.steps import METADATA, Unseekable, curl, file, in_parts, run, same, sha256
 from tests.resolving import resolving
 
 BUCKET = os.environ["BUCKET"]
@@ -70,6 +71,7 @@ class Round:
 
     def put_large(self) -> None:
         self.s3.fput_object(BUCKET, "large", str(file("large")), part_size=5 * MIB)
+        in_parts("large")
         self.s3.fget_object(BUCKET, "large", str(file("large-back")))
         same(sha256([file("large-back").read_bytes()]), sha256([self.large]))
         self.s3.fput_object(BUCKET, "at-once", str(file("large")), part_size=64 * MIB)
@@ -141,6 +143,7 @@ def main() -> None:
     with resolving("s3.localhost"):
         one = Round()
         run(
+            version("minio"),
             one.make,
             one.put_small,
             one.put_large,

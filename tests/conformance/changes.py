@@ -21,6 +21,7 @@ from tests.conftest import (
     AT_ONCE,
     KIB,
     MIB,
+    a_version,
     collect_all,
     content_of,
     create_bucket,
@@ -28,11 +29,13 @@ from tests.conftest import (
     etag_of,
     finish,
     get,
+    part_of,
     put,
     put_marker,
     put_part,
     set_versioning,
     some_bytes,
+    write,
 )
 
 INLINE: Final = some_bytes(5 * KIB)
@@ -164,6 +167,23 @@ async def _put_version(backend: Backend) -> None:
 @case("put a marker", versioned, repeats=False)
 async def _put_marker(backend: Backend) -> None:
     await put_marker(backend, await _bucket(backend), "key")
+
+
+@case("restore an older version", versioned)
+async def _restore(backend: Backend) -> None:
+    bucket = await _bucket(backend)
+    body = part_of(await write(backend, bucket, STORED, "key"), STORED)
+    version = a_version(bucket, "key", version_id=f"{7:016x}{7:016x}", sequence=7, body=body, size=body.size)
+    await backend.put_version(bucket, version, restored=True)
+
+
+@case("restore an object in parts", uploading)
+async def _restore_parts(backend: Backend) -> None:
+    bucket, upload = await _bucket(backend), await the_upload(backend)
+    sent = [] if upload.version_id else await backend.list_parts(bucket, upload, limit=2)
+    size, later = sum(part.size for part in sent), 2**52
+    version = a_version(bucket, "key", sequence=later, size=size, etag="etag-2", parts=len(sent))
+    await backend.finish_upload(bucket, upload, version, sent, restored=True)
 
 
 @case("change a version", plain_inline)

@@ -541,3 +541,13 @@ async def test_an_open_upload_is_not_forgotten(backend: Backend, bucket: Bucket)
     assert (await collect_all(backend)).uploads == 0
     assert await backend.get_upload(bucket, "key", upload.upload_id) == upload
     assert (await backend.get_upload(bucket, "done", done.upload_id)).version_id == version.version_id
+
+
+async def test_a_store_tells_what_waits_for_the_collector(backend: Backend, bucket: Bucket) -> None:
+    before = await backend.about()
+    blob = await write(backend, bucket, some_bytes(LARGE))
+    assert (await backend.about()).garbage == before.garbage + 1
+    await backend.discard_blob(bucket, blob)
+    after = await backend.about()
+    assert (after.garbage, after.layout) == (before.garbage, before.layout)
+    assert after.layout

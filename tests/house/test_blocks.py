@@ -16,21 +16,26 @@ from tests.servers import environment, post3_serve
 ELSEWHERE = {
     "aws": "tests/house/test_docs.py",
     "backup": "tests/house/test_docs.py",
+    "cli": "tests/house/test_cli_docs.py",
     "curl": "tests/house/test_docs.py",
+    "harness": "tests/house/test_cli_docs.py",
     "rsync": "tests/house/test_docs.py",
+    "sdk": "tests/client/test_docs.py",
+    "stores": "tests/house/test_cli_docs.py",
+    "testing": "tests/testing/test_docs.py",
     "users": "tests/house/test_docs.py",
     "serve": "tests/package.py, which installs and serves in its own words",
     "test": ".ci/run",
 }
 """Marks, and what runs their blocks."""
-AT_SERVER = ("commands", "python", "quickstart", "localstack", "run")
+AT_SERVER = ("commands", "python", "quickstart", "localstack")
 """Marks of blocks that are run below, all of one page in their order, against an open server."""
-IN_STORE = ("lock",)
-"""The same, on a store without a server."""
+ALONE = ("lock", "shell")
+"""The same, without a server."""
 
 
 def test_every_block_is_run_or_says_why_not() -> None:
-    known = {*ELSEWHERE, *AT_SERVER, *IN_STORE}
+    known = {*ELSEWHERE, *AT_SERVER, *ALONE}
     blocks = [block for page in PAGES for block in blocks_of(page) if block.language in ("sh", "python")]
     assert len(blocks) > 20
     silent = [str(block) for block in blocks if block.mark not in known and not block.mark.startswith("not run: ")]
@@ -62,7 +67,7 @@ def test_blocks_for_a_server_do_as_they_stand(mark: str, folder: Path) -> None:
             run(block, folder, POST3_ENDPOINT=server.url)
 
 
-@pytest.mark.parametrize("mark", IN_STORE)
-def test_blocks_for_a_store_do_as_they_stand(mark: str, folder: Path) -> None:
+@pytest.mark.parametrize("mark", ALONE)
+def test_blocks_that_need_no_server_do_as_they_stand(mark: str, folder: Path) -> None:
     for block in marked(mark):
         run(block, folder, POST3_BACKEND="fs", POST3_DATA_DIR="data")

@@ -394,6 +394,11 @@ ROWS: Final[dict[str, tuple[str, tuple[object, ...], int]]] = {
         (VERSIONS, 1, MANY, *MADE, *MARK, "null", "0123456789abcdef", None, None),
         CHANGE,
     ),
+    "a version restored among many": (
+        "restore_version",
+        (VERSIONS, 1, MANY, *MADE, *MARK, "null", 9_000_000, "2001-02-03", None, None),
+        CHANGE,
+    ),
     "a change of an old version": (
         "update_version",
         (VERSIONS, 1, MANY, MADE[0], 1, False, MIDST, "owner", "etag", "STANDARD", "{}"),

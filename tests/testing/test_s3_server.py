@@ -243,19 +243,22 @@ def test_a_fork_reaches_its_parents_server_and_leaves_it_alone(s3: S3Server, cli
 
 def test_a_fork_that_goes_on_does_not_keep_the_port() -> None:
     ended, end = os.pipe()
+    began, begin = os.pipe()
     with server() as s3:
         port = int(s3.url.rpartition(":")[2])
         pid = os.fork()
         if pid == 0:
             os.close(end)
+            os.write(begin, b"!")
             os.read(ended, 1)
             os._exit(0)
+        os.read(began, 1)  # until then the fork may still have what it lets go of
     try:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=10)
     finally:
-        os.close(end)
-        os.close(ended)
+        for each in (end, ended, began, begin):
+            os.close(each)
         os.waitpid(pid, 0)
 
 

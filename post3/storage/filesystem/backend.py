@@ -9,11 +9,13 @@ from pathlib import Path
 
 from post3.storage.filesystem.blobs import FilesystemBlobs
 from post3.storage.filesystem.buckets import FilesystemBuckets
-from post3.storage.filesystem.garbage import FilesystemGarbage
+from post3.storage.filesystem.garbage import FilesystemGarbage, count_garbage
+from post3.storage.filesystem.layout import FORMAT
 from post3.storage.filesystem.opening import HEARTBEAT, Opening
 from post3.storage.filesystem.records import FilesystemRecords
 from post3.storage.filesystem.store import Store
 from post3.storage.filesystem.uploads import FilesystemUploads
+from post3.storage.protocol import About
 
 
 class FilesystemBackend(FilesystemBuckets, FilesystemBlobs, FilesystemGarbage, FilesystemUploads, FilesystemRecords):
@@ -54,3 +56,7 @@ class FilesystemBackend(FilesystemBuckets, FilesystemBlobs, FilesystemGarbage, F
     async def ping(self) -> None:
         """See Backend."""
         await self.store.run(os.stat, f"{self.store.root}/format")
+
+    async def about(self) -> About:
+        """See Backend."""
+        return About(f"format {FORMAT}", await self.store.run(count_garbage, self.store.root))

@@ -211,6 +211,16 @@ class _Sweep:
         self._store.disk.remove(path)
 
 
+def count_garbage(root: str) -> int:
+    """How many entries wait: of ledgers, aborted uploads and deleted buckets."""
+    waiting = len(os.listdir(f"{root}/trash"))
+    for name in os.listdir(f"{root}/buckets"):
+        for kind in ("ledger", "aborted"):
+            with contextlib.suppress(FileNotFoundError):  # the bucket was deleted meanwhile
+                waiting += len(os.listdir(f"{root}/buckets/{name}/{kind}"))
+    return waiting
+
+
 def sweep_fresh(root: str) -> None:
     """Remove what dead processes had on its way to a rename; nobody opens the store meanwhile."""
     for name in os.listdir(f"{root}/new"):

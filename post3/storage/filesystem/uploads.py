@@ -133,6 +133,8 @@ class FilesystemUploads(FilesystemVersions):
         parts: Sequence[Part],
         guard: Guard = no_guard,
         journal: Sequence[Entry] = (),
+        *,
+        restored: bool = False,
     ) -> ObjectVersion:
         """See Uploads."""
 
@@ -148,7 +150,7 @@ class FilesystemUploads(FilesystemVersions):
             condemn(self.store, place, known.content)
             write_parts(self.store, place, known.content, chosen)
             whole = replace(version, parts=len(chosen), body=None)
-            stored = self.put(place, bucket, whole, guard, journal, content=known.content)
+            stored = self.put(place, bucket, whole, guard, journal, known.content, restored=restored)
             complete(self.store, place, known, stored, chosen)
             return stored
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,12 +15,13 @@ from post3.model.bucket import Bucket
 from post3.model.listing import Listed, ListQuery, Page
 from post3.model.object import NEW_VERSION, NULL_VERSION, Guard, ObjectVersion, no_guard
 from post3.model.record import Entry
-from post3.storage.documents import moment
+from post3.storage.documents import microseconds, moment
 from post3.storage.filesystem.blobs import condemn, forgive
 from post3.storage.filesystem.journal import FilesystemJournal
 from post3.storage.filesystem.layout import KeyPlace, ledger_file
 from post3.storage.filesystem.parts import complete_left
 from post3.storage.filesystem.sidecar import dump_version, read_version
+from post3.storage.places import check_place
 from post3.storage.protocol import Change
 
 
@@ -28,11 +29,17 @@ class FilesystemVersions(FilesystemJournal):
     """The role Versions. A change may write to the journal, so it stands on that role."""
 
     async def put_version(
-        self, bucket: Bucket, version: ObjectVersion, guard: Guard = no_guard, journal: Sequence[Entry] = ()
+        self,
+        bucket: Bucket,
+        version: ObjectVersion,
+        guard: Guard = no_guard,
+        journal: Sequence[Entry] = (),
+        *,
+        restored: bool = False,
     ) -> ObjectVersion:
         """See Versions."""
         return await self.store.change(
-            bucket, version.key, lambda place: self.put(place, bucket, version, guard, journal)
+            bucket, version.key, lambda place: self.put(place, bucket, version, guard, journal, restored=restored)
         )
 
     def put(
@@ -43,12 +50,17 @@ class FilesystemVersions(FilesystemJournal):
         guard: Guard,
         journal: Sequence[Entry],
         content: str = "",
+        *,
+        restored: bool = False,
     ) -> ObjectVersion:
         """Put a version, with the key's lock held; a completed upload's comes with its content."""
         current = self.current(place, bucket)
         replaced = self._replaced(place, bucket, version.version_id, current)
         guard(current, replaced)
-        stored = _made(version, content, current, replaced)
+        if restored:
+            check_place(bucket, version, self._standing(place, bucket))
+        now = microseconds(version.modified) if restored else time.time_ns() // 1000
+        stored = _made(version, content, current, replaced, now, restored=restored)
         waiting = self._claim(place, stored)
         with self.store.indexed(place, bucket) as settlement, self.telling(place, replaced, stored, journal):
             if replaced is not None:
@@ -58,7 +70,16 @@ class FilesystemVersions(FilesystemJournal):
             settlement.put = stored
         if waiting is not None:
             forgive(waiting)
-        return stored
+        return replace(stored, noncurrent=self._noncurrent(place, bucket, stored)) if restored else stored
+
+    @staticmethod
+    def _standing(place: KeyPlace, bucket: Bucket) -> Iterator[tuple[str, int]]:
+        """Id and sequence of each version of a key; of those that the store named, the names tell it."""
+        for version_id in place.version_ids():
+            if version_id != NULL_VERSION:
+                yield version_id, int(version_id[:16], 16)
+            elif (null := read_version(place.sidecar(version_id), bucket.name)) is not None:
+                yield version_id, null.sequence
 
     def current(self, place: KeyPlace, bucket: Bucket) -> ObjectVersion | None:
         """The newest version of a key."""
@@ -193,11 +214,18 @@ class FilesystemVersions(FilesystemJournal):
 
 
 def _made(
-    version: ObjectVersion, content: str, current: ObjectVersion | None, replaced: ObjectVersion | None
+    version: ObjectVersion,
+    content: str,
+    current: ObjectVersion | None,
+    replaced: ObjectVersion | None,
+    now: int,
+    *,
+    restored: bool,
 ) -> ObjectVersion:
     """The version as it is stored: with its id, its place in the key's order, and the time."""
-    now = time.time_ns() // 1000
     sequence = now if current is None else max(now, current.sequence + 1)
+    if restored:
+        sequence = version.sequence
     # 16 digits of the sequence, so that ids sort by it, and 16 that nobody can guess.
     made = f"{sequence:016x}{secrets.token_hex(8)}"
     return replace(

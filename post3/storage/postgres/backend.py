@@ -19,7 +19,7 @@ from post3.storage.postgres.sql import DEFAULT_SCHEMA
 from post3.storage.postgres.store import Store
 from post3.storage.postgres.uploads import PostgresUploads
 from post3.storage.postgres.versions import PostgresVersions
-from post3.storage.protocol import Backend
+from post3.storage.protocol import About, Backend
 
 CONNECTIONS = 8
 
@@ -78,3 +78,9 @@ class PostgresBackend(
         row = await self.store.connections.row("ping")
         if row is None or row["is_read_only"]:
             raise ServiceUnavailable("The database only reads at the moment.")
+
+    async def about(self) -> About:
+        """See Backend."""
+        row = await self.store.connections.row("about")
+        assert row is not None  # noqa: S101  # it selects from no table
+        return About(f"schema {row['schema']}", row["garbage"], row["postgresql"])

@@ -24,7 +24,7 @@ import asyncpg
 from post3.errors import SlowDown
 from post3.storage.postgres.database import Database
 from post3.storage.postgres.failures import LOST, RACES, AgainError, refusal
-from post3.storage.postgres.sql import load_statements
+from post3.storage.postgres.sql import DEFAULT_SCHEMA, load_statements
 
 if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
@@ -105,6 +105,11 @@ class Session:
 Work: TypeAlias = Callable[[Session], Awaitable[T]]
 
 
+def application_name(schema: str) -> str:
+    """By which PostgreSQL knows the connections of servers on this schema; it keeps 63 bytes of it."""
+    return "post3" if schema == DEFAULT_SCHEMA else f"post3 {schema}"[:63]
+
+
 class Connections:
     """At most so many sessions, handed out and taken back."""
 
@@ -133,7 +138,7 @@ class Connections:
                     **await self._database.start(),
                     timeout=CONNECT_TIMEOUT,
                     command_timeout=STATEMENT_TIMEOUT,
-                    server_settings={"application_name": "post3"},
+                    server_settings={"application_name": application_name(self._schema)},
                 )
             except (*LOST, asyncpg.InsufficientResourcesError):
                 if monotonic() + PAUSE > deadline:

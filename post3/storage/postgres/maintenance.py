@@ -27,7 +27,7 @@ import asyncpg
 
 from post3.storage.postgres.binaries import Binaries, find_binaries
 from post3.storage.postgres.cluster import ROLE, Cluster, last_words, quoted
-from post3.storage.postgres.connections import Connections
+from post3.storage.postgres.connections import Connections, application_name
 from post3.storage.postgres.database import Database, RemoteDatabase
 from post3.storage.postgres.embedded import EmbeddedDatabase
 from post3.storage.postgres.failures import LOST
@@ -168,7 +168,7 @@ async def _check_empty(database: Database, schema: str) -> None:
     """Raise ValueError unless the schema holds nothing and no server uses it."""
     connections = Connections(database, schema, 1, durable=True)
     try:
-        if await connections.value("count_servers"):
+        if await connections.value("count_servers", application_name(schema)):
             raise ValueError("A post3 server uses this database: stop it first.")
         if not await connections.value("has_buckets", schema):
             return
@@ -177,6 +177,35 @@ async def _check_empty(database: Database, schema: str) -> None:
                 f"The schema {schema} there holds objects already, and they would be lost: name another --data-dir, "
                 "another database or another --pg-schema."
             )
+    except (*LOST, asyncpg.PostgresError) as error:
+        raise ValueError(f"PostgreSQL at {database} does not let post3 in: {error}") from error
+    finally:
+        await connections.close()
+
+
+def reset(database: Database, schema: str) -> bool:
+    """Drop the schema with all that the store holds, as one step; False where there is none.
+
+    Raises ValueError while a server uses it, and for a schema that is not post3's.
+    """
+    with reached(database) as place:
+        if not asyncio.run(_is_resettable(database, schema)):
+            return False
+        place.run("psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--command=DROP SCHEMA {_pattern(schema)} CASCADE")
+        return True
+
+
+async def _is_resettable(database: Database, schema: str) -> bool:
+    """Whether the schema is there. Raises ValueError unless it is post3's and no server uses it."""
+    connections = Connections(database, schema, 1, durable=True)
+    try:
+        if not await connections.value("has_schema", schema):
+            return False
+        if not await connections.value("has_migrations"):
+            raise ValueError(f"The schema {schema} there was not made by post3, and is left alone: say --pg-schema.")
+        if await connections.value("count_servers", application_name(schema)):
+            raise ValueError("A post3 server uses this database: stop it first.")
+        return True
     except (*LOST, asyncpg.PostgresError) as error:
         raise ValueError(f"PostgreSQL at {database} does not let post3 in: {error}") from error
     finally:

@@ -137,9 +137,11 @@ class PostgresUploads:
         parts: Sequence[Part],
         guard: Guard = no_guard,
         journal: Sequence[Entry] = (),
+        *,
+        restored: bool = False,
     ) -> ObjectVersion:
         """See Uploads."""
-        putting = Putting(bucket, replace(version, body=None, parts=len(parts)), None, guard)
+        putting = Putting(bucket, replace(version, body=None, parts=len(parts)), None, guard, restored=restored)
 
         async def finish(session: Session) -> ObjectVersion:
             content, finished = await _lock(session, bucket, upload, "lock_upload", completed=True)

@@ -13,6 +13,7 @@ from post3.model.bucket import Bucket
 from post3.model.listing import Listed, ListQuery, Page
 from post3.model.object import NULL_VERSION, Blob, Guard, ObjectVersion, no_guard
 from post3.model.record import Entry
+from post3.storage.places import check_named, taken
 from post3.storage.postgres.blobs import COLLECTED, bring_in
 from post3.storage.postgres.connections import Row, Session
 from post3.storage.postgres.failures import AgainError
@@ -41,11 +42,17 @@ class PostgresVersions:
     store: Store
 
     async def put_version(
-        self, bucket: Bucket, version: ObjectVersion, guard: Guard = no_guard, journal: Sequence[Entry] = ()
+        self,
+        bucket: Bucket,
+        version: ObjectVersion,
+        guard: Guard = no_guard,
+        journal: Sequence[Entry] = (),
+        *,
+        restored: bool = False,
     ) -> ObjectVersion:
         """See Versions. A small body without journal is one statement, and one round trip."""
         blob = version.body.blob if version.body is not None else None
-        putting = Putting(bucket, version, stored_as(blob), guard)
+        putting = Putting(bucket, version, stored_as(blob), guard, restored=restored)
         connections = self.store.connections
         if journal or putting.stored is not None:
 
@@ -134,13 +141,22 @@ class PostgresVersions:
 class Putting:
     """A version on its way in: looked at, judged, put; again when somebody was faster."""
 
-    def __init__(self, bucket: Bucket, version: ObjectVersion, stored: uuid.UUID | None, guard: Guard) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        version: ObjectVersion,
+        stored: uuid.UUID | None,
+        guard: Guard,
+        *,
+        restored: bool,
+    ) -> None:
         self._bucket = bucket
         self._version = version
         self._key = version.key.encode()
         self._guard = guard
         self._tries = 0
-        self._is_plain = not bucket.versioning and version.version_id == NULL_VERSION
+        self._is_restored = restored
+        self._is_plain = not bucket.versioning and version.version_id == NULL_VERSION and not restored
         self.stored = stored
         self._claims = version.body is not None and version.body.blob.inline is None
         self._content = new_id()
@@ -162,11 +178,15 @@ class Putting:
         """Judge and put. Raises AgainError when somebody was faster, and what the guard raises."""
         self._tries += 1
         seen = await look(session, self._bucket, self._version.key, self._version.version_id, self._guard)
+        if self._is_restored:
+            check_named(self._bucket, self._version)
         row = await self._put(session, seen)
         if row is None:
             await refuse(session, self._bucket)
             raise AgainError
         if row["version_id"] is None:
+            if self._is_restored and row["is_taken"]:
+                raise taken(self._version)
             if self._claims and not row["claimed"]:
                 raise ServiceUnavailable(COLLECTED)
             self._is_plain = False
@@ -190,6 +210,9 @@ class Putting:
         if self._is_plain and self._tries == 1:
             return await session.row("put_null", *values)
         current = _mark(seen.current if seen else None)
+        if self._is_restored:
+            place = (version.version_id, version.sequence, version.modified)
+            return await session.row("restore_version", *values, *place, *current)
         random = secrets.token_hex(8)
         return await session.row("put_version", *values, text(version.version_id), random, *current)
 
@@ -204,7 +227,7 @@ class Putting:
             sequence=row["sequence"],
             modified=row["modified"],
             revision=row["revision"],
-            noncurrent=None,
+            noncurrent=row["noncurrent"] if self._is_restored else None,
             content=content,
             body=body,
         )

@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -147,6 +149,9 @@ func (r round) putLarge() {
 	must(err)
 	defer file.Close()
 	r.upload("large", file)
+	head, err := r.s3.HeadObject(background, &s3.HeadObjectInput{Bucket: bucket, Key: aws.String("large")})
+	must(err)
+	same(regexp.MustCompile(`^"[0-9a-f]{32}-[0-9]+"$`).MatchString(*head.ETag), true)
 	got := manager.NewWriteAtBuffer(nil)
 	_, err = manager.NewDownloader(r.s3).Download(background, got, &s3.GetObjectInput{Bucket: bucket, Key: aws.String("large")})
 	must(err)
@@ -280,11 +285,23 @@ func tell(name string, step func()) {
 	step()
 }
 
+// version is the one of the SDK's S3 client, from go.mod.
+func version() string {
+	built, _ := debug.ReadBuildInfo()
+	for _, module := range built.Deps {
+		if strings.HasSuffix(module.Path, "/service/s3") {
+			return strings.TrimPrefix(module.Version, "v")
+		}
+	}
+	return ""
+}
+
 func main() {
 	r := round{client(), read("small"), read("large"), strings.Split(strings.TrimSpace(string(read("keys"))), "\n")}
+	fmt.Println("version", version())
 	tell("make a bucket", r.makeBucket)
 	tell("a small object", r.putSmall)
-	tell("20 MiB", r.putLarge)
+	tell("20 MiB in parts", r.putLarge)
 	tell("20 MiB from a stream", r.putStream)
 	tell("a range", r.getRange)
 	tell("metadata", r.metadata)

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { execFileSync } from "node:child_process";
 import dns from "node:dns";
 import { createReadStream, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
@@ -75,8 +76,10 @@ const steps = {
     await put("small", small);
     same(await content("small"), small);
   },
-  "20 MiB": async () => {
+  "20 MiB in parts": async () => {
     await new Upload({ client: s3, params: { Bucket, Key: "large", Body: large } }).done();
+    const { ETag } = await s3.send(new HeadObjectCommand({ Bucket, Key: "large" }));
+    same([ETag, /^"[0-9a-f]{32}-\d+"$/.test(ETag)], [ETag, true]);
     same(sha256(await content("large")), sha256(large));
     await put("at-once", createReadStream(path("large")));
     same(sha256(await content("at-once")), sha256(large));
@@ -147,6 +150,8 @@ const steps = {
   },
 };
 
+const { version } = createRequire(import.meta.url)("@aws-sdk/client-s3/package.json");
+console.log(`version ${version}`);
 for (const [name, step] of Object.entries(steps)) {
   try {
     await step();

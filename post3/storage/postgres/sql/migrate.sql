@@ -42,9 +42,9 @@ CREATE TABLE IF NOT EXISTS post3.migrations (
 );
 
 -- count_servers --
--- Other connections of post3 to this database.
+-- Connections of servers on this schema, by the name that they go by, but for this one.
 SELECT count(*) FROM pg_stat_activity
- WHERE application_name = 'post3' AND datname = current_database() AND pid <> pg_backend_pid();
+ WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backend_pid();
 
 -- has_buckets --
 SELECT to_regclass(format('%I.buckets', $1::text)) IS NOT NULL;

@@ -31,6 +31,10 @@ SET synchronous_commit = off;
 -- A server that only reads cannot serve.
 SELECT current_setting('transaction_read_only') = 'on' AS is_read_only;
 
+-- about --
+SELECT (SELECT max(number) FROM post3.migrations) AS schema, (SELECT count(*) FROM post3.garbage) AS garbage,
+       current_setting('server_version') AS postgresql;
+
 -- hold --
 -- Who reads or writes bytes for longer than one statement holds their names, in a session that ends with the process.
 SELECT count(pg_advisory_lock_shared(key)) FROM unnest($1::bigint[]) AS key;

@@ -119,6 +119,71 @@ WITH bucket AS (
 SELECT put.version_id, put.sequence, put.modified, put.revision, EXISTS (SELECT FROM claim) AS claimed
   FROM bucket LEFT JOIN put ON true;
 
+-- restore_version --
+-- At a place that is given, current or not: as put_version, with $19 the id, $20 the sequence, $21 the time, $22 and $23
+-- content and revision of the current one. Where there is a newer one, the newest is held meanwhile: as long as it stays
+-- and is current, this one is not to be. Both neighbours are found by sequence.
+WITH bucket AS (
+    SELECT id FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
+), claim AS (
+    SELECT id FROM post3.garbage WHERE bucket_id = $1 AND id = $5 AND $6 FOR UPDATE
+), newest AS (
+    SELECT version_id, sequence, is_current, content, revision FROM post3.versions
+     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 ORDER BY sequence DESC LIMIT 1 FOR UPDATE
+), current AS (
+    SELECT version_id, sequence, content, revision FROM newest WHERE is_current
+), old AS (
+    SELECT sequence, content, stored, revision FROM post3.versions
+     WHERE bucket_id = $1 AND key = $3 AND version_id = $19 FOR UPDATE
+), taken AS (
+    SELECT version_id FROM post3.versions
+     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 AND sequence = $20 AND version_id <> $19
+     UNION ALL SELECT $19 FROM old WHERE sequence > $20
+), newer AS (
+    SELECT modified FROM post3.versions
+     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 AND sequence > $20 ORDER BY sequence LIMIT 1
+), older AS (
+    SELECT version_id FROM post3.versions
+     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 AND sequence < $20 AND version_id <> $19
+     ORDER BY sequence DESC LIMIT 1
+), allowed AS (
+    SELECT bucket.id FROM bucket
+     WHERE (NOT $6 OR EXISTS (SELECT FROM claim))
+       AND NOT EXISTS (SELECT FROM taken)
+       AND (NOT EXISTS (SELECT FROM newer) OR EXISTS (SELECT FROM current))
+       AND (NOT $16 OR ((SELECT content FROM current) IS NOT DISTINCT FROM $22::uuid
+                        AND (SELECT revision FROM current) IS NOT DISTINCT FROM $23::bigint
+                        AND (SELECT content FROM old) IS NOT DISTINCT FROM $17::uuid
+                        AND (SELECT revision FROM old) IS NOT DISTINCT FROM $18::bigint))
+), stepped AS (
+    UPDATE post3.versions v SET is_current = false, noncurrent = $21
+      FROM allowed
+     WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = (SELECT version_id FROM older)
+    RETURNING v.version_id
+), put AS (
+    INSERT INTO post3.versions AS v (bucket_id, key, version_id, sequence, is_current, content, stored, is_delete_marker,
+                                     parts, size, etag, storage_class, owner, modified, noncurrent, document, crcs, body)
+    SELECT allowed.id, $3, $19, $20, NOT EXISTS (SELECT FROM newer), $4, $5, $7, $8, $9, $10, $11, $12, $21,
+           (SELECT modified FROM newer), $13, $14, $15
+      FROM allowed
+     WHERE (SELECT count(*) FROM stepped) >= 0                          -- before anything comes in
+    ON CONFLICT (bucket_id, key, version_id) DO UPDATE
+       SET sequence = excluded.sequence, is_current = excluded.is_current, noncurrent = excluded.noncurrent,
+           content = excluded.content, stored = excluded.stored, is_delete_marker = excluded.is_delete_marker,
+           parts = excluded.parts, size = excluded.size, etag = excluded.etag, storage_class = excluded.storage_class,
+           owner = excluded.owner, modified = excluded.modified, document = excluded.document, crcs = excluded.crcs,
+           body = excluded.body, revision = v.revision + 1
+     WHERE v.content = (SELECT content FROM old)
+    RETURNING version_id, sequence, modified, revision, noncurrent
+), freed AS (
+    INSERT INTO post3.garbage (bucket_id, id) SELECT $1, old.stored FROM old, put WHERE old.stored IS NOT NULL
+), disclaimed AS (
+    DELETE FROM post3.garbage USING put WHERE bucket_id = $1 AND id = $5 AND $6
+)
+SELECT put.version_id, put.sequence, put.modified, put.revision, put.noncurrent, EXISTS (SELECT FROM claim) AS claimed,
+       EXISTS (SELECT FROM taken) AS is_taken
+  FROM bucket LEFT JOIN put ON true;
+
 -- update_version --
 -- $4 and $5 are what the change has seen, $6 whether it must be the current one.
 WITH bucket AS (
