@@ -12,7 +12,7 @@ from datetime import datetime
 
 from post3.errors import NoSuchKey, NoSuchVersion, ServiceUnavailable
 from post3.model.bucket import Bucket
-from post3.model.listing import ListQuery, Page
+from post3.model.listing import Listed, ListQuery, Page
 from post3.model.object import NEW_VERSION, NULL_VERSION, Guard, ObjectVersion, no_guard
 from post3.model.record import Entry
 from post3.storage.documents import microseconds, moment
@@ -204,10 +204,10 @@ class FilesystemVersions(FilesystemJournal):
 
         return await self.store.change(bucket, key, delete)
 
-    async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[ObjectVersion]:
+    async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[Listed]:
         """See Versions. What a dead process left unsettled is settled on the way."""
         self.store.check(bucket)
-        page, unsettled = await asyncio.wrap_future(self.store.index.page(bucket.id, bucket.name, query))
+        page, unsettled = await asyncio.wrap_future(self.store.index.page(bucket.id, query))
         if unsettled:
             self.store.threads.submit(self.store.settle_left, bucket.name, bucket.id, unsettled)
         return page
