@@ -18,7 +18,7 @@ from post3._chunker import Chunker
 from post3.model.bucket import Bucket
 from post3.model.encryption import Encryption, Envelope
 from post3.model.grants import ALL_USERS, Grant, Grants
-from post3.model.listing import CommonPrefix, ListQuery, Page
+from post3.model.listing import CommonPrefix, Listed, ListQuery, Page
 from post3.model.object import Blob, Block, Guard, ObjectVersion, Part, no_guard
 from post3.model.record import Entry
 from post3.model.upload import Upload, upload_id_at
@@ -242,7 +242,7 @@ async def keys(backend: Backend, bucket: Bucket, **query: Any) -> list[str]:
 async def history(backend: Backend, bucket: Bucket, key: str) -> list[str]:
     """The ids of the key's versions, newest first."""
     page = await backend.list_versions(bucket, ListQuery(prefix=key, all_versions=True))
-    return [entry.version_id for entry in page.entries if isinstance(entry, ObjectVersion) and entry.key == key]
+    return [entry.version_id for entry in page.entries if isinstance(entry, Listed) and entry.key == key]
 
 
 async def collect_all(backend: Backend, older_than: timedelta = AT_ONCE) -> Collected:

@@ -28,13 +28,14 @@ def run(*command: str | Path) -> None:
 
 
 def check_wheel(wheel: Path) -> None:
-    """The compiled chunker, its stub, the SQL, the typing mark, pytest's plugin are in; no C, no Cython, no tests."""
+    """The compiled extensions, a stub, the SQL, the typing mark, pytest's plugin are in; no C, no Cython, no tests."""
     archive = zipfile.ZipFile(wheel)
     names = archive.namelist()
     sql = {str(path.relative_to(ROOT)) for path in (ROOT / "post3").rglob("*.sql")}
     wanted = {"post3/_chunker.pyi", "post3/py.typed", "post3/cli/server.py", *sql}
     assert wanted <= set(names), f"the wheel lacks {wanted - set(names)}"
-    assert any(name.startswith("post3/_chunker.") and name.endswith((".so", ".pyd")) for name in names), names
+    for extension in ("post3/_chunker.", "post3/storage/filesystem/_files."):
+        assert any(name.startswith(extension) and name.endswith((".so", ".pyd")) for name in names), names
     wrong = [name for name in names if name.endswith((".c", ".h", ".pyx")) or not name.startswith("post3")]
     assert not wrong, f"the wheel should not hold {wrong}"
     (points,) = (name for name in names if name.endswith(".dist-info/entry_points.txt"))
@@ -45,7 +46,15 @@ def check_sdist(sdist: Path) -> None:
     """What builds the wheel is in; nothing that was built."""
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = {"post3/_chunker.pyx", "post3/_digests.h", "setup.py", "pyproject.toml", "LICENSE", "README.md"}
+    wanted = {
+        "post3/_chunker.pyx",
+        "post3/_digests.h",
+        "post3/storage/filesystem/_files.h",
+        "setup.py",
+        "pyproject.toml",
+        "LICENSE",
+        "README.md",
+    }
     assert wanted <= names, f"the sdist lacks {wanted - names}"
     wrong = [name for name in names if name.endswith((".so", ".c"))]
     assert not wrong, f"the sdist should not hold {wrong}"

@@ -55,7 +55,7 @@ class Keys(Protocol):
         """The key of that name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every request, as Request is, and so not frozen
 class Proof:
     """Who asks, and what their signature covers."""
 
@@ -165,10 +165,11 @@ class Authenticator:
         key = self._find(claim.credential.access_key)
         signing = sigv4.signing(key.secret_key, claim)
         absent = [name for name in claim.signed_headers if name not in sent.headers]
-        if absent or not any(
-            signing.signs(request, claim.signature) for request in sigv4.canonical_requests(sent, claim)
+        request = sigv4.canonical_request(sent, claim)
+        if absent or not (
+            signing.signs(request, claim.signature)
+            or any(signing.signs(other, claim.signature) for other in sigv4.as_sent(request, sent))
         ):
-            request = next(sigv4.canonical_requests(sent, claim))
             cause = _absence(absent) or self._cause_v4(sent, claim, key.secret_key, request)
             text = request.text()
             raise self._mismatch(

@@ -37,12 +37,17 @@ def required_time(headers: Mapping[str, str]) -> tuple[str, datetime]:
 def parse_time(text: str) -> datetime | None:
     """The moment that `20261122T171100Z` or an HTTP date means, in UTC; None for what is neither."""
     try:
-        if _BASIC.fullmatch(text):
+        if is_basic(text):
             return datetime.fromisoformat(text)
         moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
+
+
+def is_basic(text: str) -> bool:
+    """Whether a time is written as signatures of version 4 write it."""
+    return _BASIC.fullmatch(text) is not None
 
 
 def basic(moment: datetime) -> str:

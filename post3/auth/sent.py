@@ -11,7 +11,7 @@ Pair: TypeAlias = tuple[str, str, bool]
 """A parameter's name and value, decoded, and whether there was an equals sign."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every request, as Request is, and so not frozen
 class Sent:
     """A request as it arrived, before anybody gave it a meaning."""
 

@@ -36,7 +36,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
-from post3.auth.request_time import MAX_SKEW, basic, check_skew, extended, parse_time, required_time
+from post3.auth.request_time import MAX_SKEW, basic, check_skew, extended, is_basic, parse_time, required_time
 from post3.auth.sent import Pair, Sent, as_bytes
 from post3.errors import (
     AccessDenied,
@@ -99,8 +99,7 @@ class Credential:
         return f"{self.date}/{self.region}/s3/aws4_request"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What a request says of its own signature."""
 
     credential: Credential
@@ -129,7 +128,7 @@ class Canonical(NamedTuple):
         return f"{self.method}\n{self.path}\n{self.query}\n{headers}\n{';'.join(self.headers)}\n{self.payload}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every request, as Request is, and so not frozen
 class Signing:
     """A signing key at work at one time."""
 
@@ -204,24 +203,38 @@ def parse_header(sent: Sent, now: datetime) -> Claim:
     Raises AuthorizationHeaderMalformed, AccessDenied without a date, RequestTimeTooSkewed, InvalidRequest without
     x-amz-content-sha256, InvalidArgument for a wrong one, NotImplemented for chunks with asymmetric signatures.
     """
-    components = _components(sent.headers["authorization"].removeprefix(ALGORITHM))
-    credential = parse_credential(components["Credential"], _malformed_header)
+    fixed, signature = _split_header(sent.headers["authorization"].removeprefix(ALGORITHM))
+    credential, signed_headers = fixed
     text, moment = required_time(sent.headers)
     check_skew(text, moment, now)
-    timestamp = basic(moment)
+    timestamp = text if is_basic(text) else basic(moment)
     if credential.date != timestamp[:8]:
         raise _malformed_header(_other_date(credential.date, timestamp))
     payload = sent.headers.get("x-amz-content-sha256")
     if payload is None:
         raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
-    return Claim(
-        credential=credential,
-        timestamp=timestamp,
-        moment=moment,
-        signed_headers=tuple(components["SignedHeaders"].split(";")),
-        signature=components["Signature"],
-        payload=checked_payload(payload),
-    )
+    return Claim(credential, timestamp, moment, signed_headers, signature, checked_payload(payload))
+
+
+def _split_header(text: str) -> tuple[tuple[Credential, tuple[str, ...]], str]:
+    """What a client says alike in all requests of a day, and the signature, which nearly all put last."""
+    fixed, _, last = text.rpartition(",")
+    name, _, signature = last.strip().partition("=")
+    if name == "Signature" and signature and "Signature" not in fixed:
+        return _fixed_part(fixed), signature
+    components = _components(text)
+    return _signers(components), components["Signature"]
+
+
+@lru_cache(maxsize=256)
+def _fixed_part(text: str) -> tuple[Credential, tuple[str, ...]]:
+    return _signers(_components(f"{text},Signature=."))
+
+
+def _signers(components: dict[str, str]) -> tuple[Credential, tuple[str, ...]]:
+    """Who signs, and which headers."""
+    signed_headers = tuple(components["SignedHeaders"].split(";"))
+    return parse_credential(components["Credential"], _malformed_header), signed_headers
 
 
 def _components(text: str) -> dict[str, str]:
@@ -386,17 +399,18 @@ def _must_be_signed(name: str) -> bool:
     return name == "content-md5" or (name.startswith("x-amz-") and name != "x-amz-content-sha256")
 
 
-def canonical_requests(sent: Sent, claim: Claim) -> Iterator[Canonical]:
-    """The canonical request, and behind it those of clients that sign path or query as they send them.
-
-    Of a signed header that did not arrive, the value is empty.
-    """
+def canonical_request(sent: Sent, claim: Claim) -> Canonical:
+    """The canonical request. Of a signed header that did not arrive, the value is empty."""
     headers = {name: _folded(sent.headers.get(name, "")) for name in claim.signed_headers}
-    path, query = canonical_path(sent.path), canonical_query(sent.query)
-    yield Canonical(sent.method, path, query, headers, claim.payload)
+    return Canonical(sent.method, canonical_path(sent.path), canonical_query(sent.query), headers, claim.payload)
+
+
+def as_sent(request: Canonical, sent: Sent) -> Iterator[Canonical]:
+    """The canonical requests of clients that sign path or query as they send them, where those differ from it."""
+    path, query = request.path, request.query
     query_as_sent = canonical_query(sent.query, str)
     for other in {(path, query_as_sent), (sent.path, query), (sent.path, query_as_sent)} - {(path, query)}:
-        yield Canonical(sent.method, *other, headers, claim.payload)
+        yield request._replace(path=other[0], query=other[1])
 
 
 def canonical_path(path: str) -> str:

@@ -19,8 +19,7 @@ from post3.cli.store import STORE_OPTIONS, load_settings, with_store
 from post3.config import ConfigError, Settings
 from post3.errors import NoSuchBucket, StaleBucket
 from post3.model.bucket import Bucket
-from post3.model.listing import CommonPrefix, K, ListQuery, Page
-from post3.model.object import ObjectVersion
+from post3.model.listing import CommonPrefix, K, Listed, ListQuery, Page
 from post3.model.upload import Upload
 from post3.storage.protocol import Backend
 
@@ -101,12 +100,12 @@ async def _count(backend: Backend) -> Held:
     return held
 
 
-def _add(held: Held, version: ObjectVersion) -> None:
+def _add(held: Held, version: Listed) -> None:
     if version.is_delete_marker:
         held.markers += 1
         return
     held.versions += 1
-    held.objects += version.noncurrent is None
+    held.objects += bool(version.is_latest)
     held.bytes += version.size
     if held.versions % PAGE == 0 and sys.stderr.isatty():
         print(f"\r  {held.versions} versions so far", end="", file=sys.stderr, flush=True)
@@ -136,7 +135,7 @@ async def _walk(
         truncated = page.truncated
 
 
-def _versions(backend: Backend, bucket: Bucket) -> AsyncIterator[ObjectVersion]:
+def _versions(backend: Backend, bucket: Bucket) -> AsyncIterator[Listed]:
     query = ListQuery(all_versions=True, limit=PAGE)
     return _walk(
         backend, bucket, backend.list_versions, query, lambda last: {"after": last.key, "after_sequence": last.sequence}

@@ -8,14 +8,35 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from itertools import dropwhile, islice
+from typing import Generic, NamedTuple, TypeVar
 
-from post3.model.object import ObjectVersion
 from post3.model.upload import Upload
 
-K = TypeVar("K", ObjectVersion, Upload)
+
+class Listed(NamedTuple):
+    """What lists show of a version, and no more: a tuple, as a page has a thousand of them."""
+
+    key: str
+    sequence: int
+    version_id: str
+    modified: int
+    """Microseconds since 1970: to make a datetime of them, only to write it, would take longer than all the rest."""
+    size: int
+    etag: str
+    owner: str
+    storage_class: str
+    checksums: str
+    """The names of the algorithms, with commas between them."""
+    checksum_type: str
+    is_delete_marker: bool
+    is_latest: bool
+    """The newest of its key."""
+
+
+K = TypeVar("K", Listed, Upload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +85,37 @@ class Page(Generic[K]):
     truncated: bool
 
 
-def collapse(candidates: Iterable[K], query: ListQuery) -> Page[K]:
+def collapse(candidates: Iterable[K | CommonPrefix], query: ListQuery) -> Page[K]:
     """The page that a query asks for.
 
     Candidates come in order (by key, then as the page shows them), begin with the prefix, and may begin before the
-    place where the page starts: what was already given is left out here.
+    place where the page starts: what was already given is left out here. A common prefix that hides something behind
+    that place may be a candidate itself, instead of all that it hides.
     """
-    entries: list[K | CommonPrefix] = []
-    hidden: str | None = query.skipped_prefix
     if query.limit <= 0:
         return Page((), truncated=False)
+    # No Python for each entry, but for those that were already given: they stand at the beginning, if anywhere.
+    skipped = query.skipped_prefix
+    fresh = dropwhile(lambda candidate: _already_given(candidate, query, skipped), candidates)
+    entries: Iterable[K | CommonPrefix] = _told_as_one(fresh, query) if query.delimiter else fresh
+    shown = tuple(islice(entries, query.limit + 1))
+    return Page(shown[: query.limit], truncated=len(shown) > query.limit)
+
+
+def _told_as_one(candidates: Iterable[K | CommonPrefix], query: ListQuery) -> Iterator[K | CommonPrefix]:
+    hidden: str | None = None
     for candidate in candidates:
-        key = candidate.key
-        if (hidden is not None and key.startswith(hidden)) or _already_given(candidate, query):
-            continue
-        if len(entries) == query.limit:
-            return Page(tuple(entries), truncated=True)
-        hidden = query.common_prefix(key)
-        entries.append(candidate if hidden is None else CommonPrefix(hidden))
-    return Page(tuple(entries), truncated=False)
+        key = candidate.prefix if isinstance(candidate, CommonPrefix) else candidate.key
+        if hidden is None or not key.startswith(hidden):
+            hidden = query.common_prefix(key)
+            yield candidate if hidden is None else CommonPrefix(hidden)
 
 
-def _already_given(candidate: ObjectVersion | Upload, query: ListQuery) -> bool:
+def _already_given(candidate: Listed | Upload | CommonPrefix, query: ListQuery, skipped: str | None) -> bool:
+    if isinstance(candidate, CommonPrefix):
+        return False
+    if skipped is not None and candidate.key.startswith(skipped):
+        return True
     if candidate.key != query.after:
         return candidate.key < query.after
     if isinstance(candidate, Upload):

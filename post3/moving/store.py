@@ -29,6 +29,7 @@ from post3.model.upload import Upload
 from post3.moving import comparing
 from post3.moving.digests import Digesting, check_etag
 from post3.moving.sides import BucketState, GoneError, MovingError, Read, Whole
+from post3.storage.listed import as_version
 from post3.storage.protocol import Backend, Change
 
 T = TypeVar("T")
@@ -137,7 +138,7 @@ class StoreSide:
 
     async def _page(self, name: str, query: ListQuery) -> Sequence[ObjectVersion]:
         page = await self._in(name, lambda bucket: self.backend.list_versions(bucket, query))
-        return [entry for entry in page.entries if not isinstance(entry, CommonPrefix)]
+        return [as_version(name, entry) for entry in page.entries if not isinstance(entry, CommonPrefix)]
 
     async def whole(self, version: ObjectVersion) -> Whole:
         """See Side."""

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import quote
 
 from post3.errors import InvalidArgument, NoSuchKey, NoSuchVersion
-from post3.model.listing import CommonPrefix, ListQuery, Page
-from post3.model.object import NULL_VERSION, ObjectVersion
+from post3.model.listing import CommonPrefix, Listed, ListQuery, Page
+from post3.model.object import NULL_VERSION
 from post3.model.tree import Tree
 from post3.model.upload import Upload
 from post3.operations.granting import owner_of, parties
 from post3.operations.tokens import next_token, parse_token
 from post3.s3.call import Call
-from post3.s3.headers import quoted
+from post3.s3.entries import Encode, Entries, common_prefixes
 from post3.s3.message import Response, document
 from post3.s3.router import Needs, operation
 
 MAX_KEYS: Final = 1000
 _MARKER: Final = re.compile(r"null\.([0-9a-f]{16})|([0-9a-f]{16})[0-9a-f]{16}", re.ASCII)
 """The sequence of a place behind a version, as `_version_marker` writes it."""
-Encode: TypeAlias = Callable[[str], str]
+_PLAIN: Final = re.compile(r"[\w.~/-]*", re.ASCII).fullmatch
+"""What the encoding leaves alone: most keys, and to see it takes less than to encode them."""
 
 
 def _encoding(query: Mapping[str, str]) -> tuple[str | None, Encode]:
@@ -35,27 +36,10 @@ def _encoding(query: Mapping[str, str]) -> tuple[str | None, Encode]:
         raise InvalidArgument(
             "Invalid Encoding Method specified in Request", ArgumentName="encoding-type", ArgumentValue=name
         )
-    return "url", lambda text: quote(text, safe="/")
+    return "url", lambda text: text if _PLAIN(text) else quote(text, safe="/")
 
 
-def _object(version: ObjectVersion, encode: Encode, owner: Callable[[str], Tree] | None) -> Tree:
-    return {
-        "Key": encode(version.key),
-        "LastModified": version.modified,
-        "ETag": quoted(version.etag),
-        "ChecksumAlgorithm": [name.upper() for name in version.checksums],
-        "ChecksumType": version.checksum_type or None,
-        "Size": version.size,
-        "StorageClass": version.storage_class,
-        "Owner": owner(version.owner) if owner is not None else None,
-    }
-
-
-def _common_prefixes(page: Page[ObjectVersion] | Page[Upload], encode: Encode) -> list[Tree]:
-    return [{"Prefix": encode(entry.prefix)} for entry in page.entries if isinstance(entry, CommonPrefix)]
-
-
-def _last_name(page: Page[ObjectVersion] | Page[Upload]) -> str:
+def _last_name(page: Page[Listed] | Page[Upload]) -> str:
     """The key or common prefix that the next page goes on after."""
     last = page.entries[-1]
     return last.prefix if isinstance(last, CommonPrefix) else last.key
@@ -91,8 +75,8 @@ async def list_objects(call: Call) -> Response:
             "Delimiter": encode(delimiter) if delimiter else None,
             "EncodingType": encoding,
             "IsTruncated": page.truncated,
-            "Contents": [_object(entry, encode, owner) for entry in page.entries if isinstance(entry, ObjectVersion)],
-            "CommonPrefixes": _common_prefixes(page, encode),
+            "Contents": Entries(encode, owner).contents(page.entries),
+            "CommonPrefixes": common_prefixes(page.entries, encode),
         },
     )
 
@@ -123,8 +107,8 @@ async def list_objects_v2(call: Call) -> Response:
             "Delimiter": encode(delimiter) if delimiter else None,
             "EncodingType": encoding,
             "IsTruncated": page.truncated,
-            "Contents": [_object(entry, encode, owner) for entry in page.entries if isinstance(entry, ObjectVersion)],
-            "CommonPrefixes": _common_prefixes(page, encode),
+            "Contents": Entries(encode, owner).contents(page.entries),
+            "CommonPrefixes": common_prefixes(page.entries, encode),
         },
     )
 
@@ -157,32 +141,18 @@ async def list_object_versions(call: Call) -> Response:
             "KeyMarker": encode(key_marker),
             "VersionIdMarker": version_marker,
             "NextKeyMarker": encode(_last_name(page)) if page.truncated else None,
-            "NextVersionIdMarker": _version_marker(last) if isinstance(last, ObjectVersion) else None,
+            "NextVersionIdMarker": _version_marker(last) if isinstance(last, Listed) else None,
             "MaxKeys": limit,
             "Delimiter": encode(delimiter) if delimiter else None,
             "EncodingType": encoding,
             "IsTruncated": page.truncated,
-            "": [_version(entry, encode, owner) for entry in page.entries if isinstance(entry, ObjectVersion)],
-            "CommonPrefixes": _common_prefixes(page, encode),
+            "Versions and markers": Entries(encode, owner).versions(page.entries),
+            "CommonPrefixes": common_prefixes(page.entries, encode),
         },
     )
 
 
-def _version(version: ObjectVersion, encode: Encode, owner: Callable[[str], Tree]) -> Tree:
-    place: Tree = {"VersionId": version.version_id, "IsLatest": version.noncurrent is None}
-    if not version.is_delete_marker:
-        return {"Version": {**_object(version, encode, owner), **place}}
-    return {
-        "DeleteMarker": {
-            "Key": encode(version.key),
-            **place,
-            "LastModified": version.modified,
-            "Owner": owner(version.owner),
-        }
-    }
-
-
-def _version_marker(version: ObjectVersion) -> str:
+def _version_marker(version: Listed) -> str:
     """Names the place behind a version, which it keeps when the version is gone: ids begin with their sequence."""
     if version.version_id == NULL_VERSION:
         return f"{NULL_VERSION}.{version.sequence:016x}"
@@ -238,7 +208,7 @@ async def list_multipart_uploads(call: Call) -> Response:
             "MaxUploads": limit,
             "IsTruncated": page.truncated,
             "Upload": [_upload(call, entry, encode) for entry in page.entries if isinstance(entry, Upload)],
-            "CommonPrefixes": _common_prefixes(page, encode),
+            "CommonPrefixes": common_prefixes(page.entries, encode),
         },
     )
 

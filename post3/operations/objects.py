@@ -40,6 +40,7 @@ from post3.operations.granting import check_tags, object_access
 from post3.operations.storing import store
 from post3.s3.call import Call
 from post3.s3.headers import (
+    READ_CONDITIONS,
     checksum_headers,
     content_range,
     heeds_range,
@@ -57,6 +58,7 @@ from post3.s3.headers import (
 )
 from post3.s3.message import Response, document
 from post3.s3.router import Needs, operation
+from post3.storage.pieces import check_pieces
 
 SMALL: Final = 64 * 1024
 """Bytes of a body that are answered in one piece, with everything known before the status is sent."""
@@ -105,30 +107,24 @@ async def put(call: Call) -> ObjectVersion:
 async def put_whole(
     call: Call, bucket: Bucket, version: ObjectVersion, body: Part, algorithm: str, conditions: WriteConditions
 ) -> ObjectVersion:
-    """Make the version of this one stored part the current one, as the bucket takes it now."""
-    described, body = await as_wanted(call, bucket, placed(call, bucket, version), body)
-    return await call.backend.put_version(bucket, of_one_body(described, body, algorithm), conditions.for_put)
-
-
-def placed(call: Call, bucket: Bucket, version: ObjectVersion) -> ObjectVersion:
-    """The version as the bucket takes it now: under its versioning, ownership controls, policy and block of public
-    access.
+    """Make the version of this one stored part the current one, as the bucket takes it now: under its versioning,
+    ownership controls, policy, block of public access and encryption. Of the part's checksums, an object has one.
     """
     check_tags(call, bucket, version.tags)
     owner, acl = object_access(call, bucket)
-    return replace(version, version_id=bucket.version_to_put, owner=owner, acl=acl)
-
-
-def of_one_body(version: ObjectVersion, body: Part, algorithm: str) -> ObjectVersion:
-    """The version with this one part as all of it. Of the part's checksums, an object has one."""
-    return replace(
+    version, body = await as_wanted(call, bucket, version, body)
+    whole = replace(
         version,
+        version_id=bucket.version_to_put,
+        owner=owner,
+        acl=acl,
         size=body.size,
         etag=body.etag,
         body=body,
         checksums={algorithm: body.checksums[algorithm]},
         checksum_type="FULL_OBJECT",
     )
+    return await call.backend.put_version(bucket, whole, conditions.for_put)
 
 
 async def check_early(call: Call, conditions: WriteConditions) -> None:
@@ -157,12 +153,28 @@ async def get_object(call: Call) -> Response:
     version = await readable(call)
     response, start, stop = await _described(call, version)
     if start < stop:
-        stream = read(call, version, start, stop)
-        if stop - start <= SMALL:
-            response.body = b"".join([run async for run in stream])
-        else:
-            response.body = stream if version.encryption is None else await begun(stream)
+        response.body = at_hand(version, start, stop) or await _stored(call, version, start, stop)
     return response
+
+
+def at_hand(version: ObjectVersion, start: int, stop: int) -> bytes:
+    """The version's bytes from start to before stop where its record has them, as those of most small objects have;
+    empty where they are to be asked for. Raises InternalError for damaged ones.
+    """
+    body = version.body
+    if body is None or body.blob.inline is None or body.encryption is not None:
+        return b""
+    data, crcs = body.blob.inline
+    check_pieces(data, crcs, body.blob.id)
+    return data[start:stop]
+
+
+async def _stored(call: Call, version: ObjectVersion, start: int, stop: int) -> bytes | AsyncIterator[bytes]:
+    """The version's bytes from start to before stop, in one piece or in runs."""
+    stream = read(call, version, start, stop)
+    if stop - start <= SMALL:
+        return b"".join([run async for run in stream])
+    return stream if version.encryption is None else await begun(stream)
 
 
 @operation("HEAD", "object", parameters=("partNumber",), action="s3:GetObject", needs=Needs.READ)
@@ -205,6 +217,8 @@ def hidden_by(marker: ObjectVersion, *, named: bool) -> S3Error:
 
 def check_conditions(call: Call, version: ObjectVersion) -> None:
     """Raise PreconditionFailed, or NotModified with the headers that a cache renews (RFC 9110, 15.4.5)."""
+    if READ_CONDITIONS.isdisjoint(call.headers):
+        return
     try:
         read_conditions(call.headers, now=call.now).check_read(version.etag, version.modified)
     except NotModified as error:
@@ -225,7 +239,8 @@ async def _described(call: Call, version: ObjectVersion) -> tuple[Response, int,
     response = Response(headers=version_headers(version, shows_version=bool(call.bucket.versioning)))
     if version.tags and call.allows_version("s3:GetObjectTagging", None, version):
         response.headers["x-amz-tagging-count"] = str(len(version.tags))
-    response.headers.update(_overrides(call))
+    if call.query:
+        response.headers.update(_overrides(call))
     start, stop = 0, version.size
     shown, shown_type = version.checksums, version.checksum_type
     if "partNumber" in call.query:

@@ -70,11 +70,5 @@ class Gate:
 
 def _sent(request: Request) -> Sent:
     """What signatures speak of."""
-    return Sent(
-        method=request.method,
-        path=request.path,
-        query=request.raw_query,
-        headers=request.headers,
-        bucket=request.address.bucket,
-        is_virtual_host=bool(request.host_bucket),
-    )
+    bucket, is_virtual_host = request.address.bucket, bool(request.host_bucket)
+    return Sent(request.method, request.path, request.raw_query, request.headers, bucket, is_virtual_host)

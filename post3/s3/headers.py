@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from post3.errors import (
@@ -70,12 +70,16 @@ _CHECKSUM_OPTIONS: Final = frozenset({"x-amz-checksum-algorithm", "x-amz-checksu
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _MAX_DIGITS: Final = 18
 """More than any size has."""
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _RANGE: Final = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))", re.ASCII)
 
 
 def http_date(moment: datetime) -> str:
     """The date as HTTP writes it (RFC 9110, 5.6.7), cut to the second."""
-    return format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
+    utc = moment.astimezone(UTC)
+    day = f"{_DAYS[utc.weekday()]}, {utc.day:02} {_MONTHS[utc.month - 1]} {utc.year:04}"
+    return f"{day} {utc.hour:02}:{utc.minute:02}:{utc.second:02} GMT"
 
 
 def parse_http_date(value: str | None) -> datetime | None:
@@ -138,6 +142,10 @@ def _offset(digits: str) -> int:
 def content_range(start: int, stop: int, size: int) -> str:
     """The value of Content-Range."""
     return f"bytes {start}-{stop - 1}/{size}"
+
+
+READ_CONDITIONS: Final = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"})
+"""The headers that read_conditions reads."""
 
 
 def read_conditions(headers: Mapping[str, str], prefix: str = "", now: datetime | None = None) -> ReadConditions:

@@ -40,7 +40,14 @@ _ESCAPES: Final = str.maketrans(
     }
 )
 
-_NEEDS_ESCAPE: Final = re.compile(r"[&<>\"\x00-\x08\x0b-\x1f]").search
+NEEDS_ESCAPE: Final = re.compile(r"[&<>\"\x00-\x08\x0b-\x1f]").search
+"""Finds whether a text has any of them; most have none."""
+
+
+class Markup(str):
+    """Elements that are already written, escapes and all; in a tree they stand under any name, and stay as they are."""
+
+    __slots__ = ()
 
 
 def render(root: str, tree: Tree | str, namespace: str = NAMESPACE) -> bytes:
@@ -52,11 +59,23 @@ def render(root: str, tree: Tree | str, namespace: str = NAMESPACE) -> bytes:
     opening = f'<{root} xmlns="{namespace}">' if namespace else f"<{root}>"
     parts = [opening]
     if isinstance(tree, str):
-        parts.append(tree.translate(_ESCAPES))
+        parts.append(escaped(tree))
     else:
         _write_tree(parts, tree)
     parts.append(f"</{root}>")
     return DECLARATION + "".join(parts).encode("utf-8", "replace")
+
+
+def fragment(tree: Tree) -> Markup:
+    """The elements of a tree, without a root around them."""
+    parts: list[str] = []
+    _write_tree(parts, tree)
+    return Markup("".join(parts))
+
+
+def escaped(text: str) -> str:
+    """Text as it stands inside an element."""
+    return text.translate(_ESCAPES) if NEEDS_ESCAPE(text) else text
 
 
 def _write_tree(parts: list[str], tree: Tree) -> None:
@@ -64,14 +83,15 @@ def _write_tree(parts: list[str], tree: Tree) -> None:
         if isinstance(value, (list, tuple)):
             for item in value:
                 _write_element(parts, name, item) if name else _write_tree(parts, item)
+        elif isinstance(value, Markup):
+            parts.append(value)
         else:
             _write_element(parts, name, value)  # type: ignore[arg-type]  # mypy does not narrow a recursive Sequence
 
 
 def _write_element(parts: list[str], name: str, value: Leaf | Tree) -> None:
-    # A page of a listing has ten thousand elements: strings first, and most of them need no escape.
     if isinstance(value, str):
-        parts.append(f"<{name}>{value.translate(_ESCAPES) if _NEEDS_ESCAPE(value) else value}</{name}>")
+        parts.append(f"<{name}>{escaped(value)}</{name}>")
     elif value is None:
         return
     elif isinstance(value, (bool, int, datetime)):

@@ -19,7 +19,6 @@ from sanic.handlers import ErrorHandler
 from sanic.http import Http
 from sanic.request import Request as SanicRequest
 from sanic.response import HTTPResponse
-from sanic.server import HttpProtocol
 
 from post3.errors import (
     InternalError,
@@ -36,6 +35,7 @@ from post3.server.certificate import Certificate
 from post3.server.exchange import Answer, Exchange, access_logger, logger, new_id
 from post3.server.forwarded import TrustedProxies
 from post3.server.head import Head, read_request
+from post3.server.protocol import S3Protocol
 from post3.server.tls import tls_protocol
 from post3.server.wire import MAX_DRAIN, Wire
 
@@ -43,6 +43,14 @@ PATIENCE: Final = 10.0
 """Seconds that requests in flight have when the server stops."""
 MAX_HEAD: Final = 16_384
 """Sanic's ceiling."""
+
+
+class Erring(SanicRequest):
+    """The request that Sanic makes to tell of an error, with the very target that may be the error."""
+
+    def __init__(self, url_bytes: bytes, *args: Any, **kwargs: Any) -> None:
+        super().__init__(b"*", *args, **kwargs)
+        self.raw_url = url_bytes
 
 
 class Errors(ErrorHandler):
@@ -89,7 +97,7 @@ class Application(Sanic[Any, Any]):
     """Sanic, with every request answered by one function."""
 
     def __init__(self, name: str, edge: Edge) -> None:
-        super().__init__(name, request_class=Head, error_handler=Errors(), configure_logging=False)
+        super().__init__(name, request_class=Erring, error_handler=Errors(), configure_logging=False)
         self.ctx.edge = edge
         # Sanic wants a route; `handle_request` does not ask for it.
         self.add_route(_unrouted, "/", name="all")
@@ -116,7 +124,7 @@ class Application(Sanic[Any, Any]):
         await super()._startup()  # type: ignore[no-untyped-call]  # Sanic has no types here
 
     async def handle_request(self, request: SanicRequest) -> None:
-        await self.ctx.edge.handle(request)
+        await self.ctx.edge.handle(cast(Head, request))
 
     async def handle_exception(
         self, request: SanicRequest, exception: BaseException, run_middleware: bool = True
@@ -175,7 +183,7 @@ class Edge:
     @property
     def protocol(self) -> Callable[..., asyncio.Protocol]:
         """What is made for each connection."""
-        return HttpProtocol if self.certificate is None else tls_protocol
+        return S3Protocol if self.certificate is None else tls_protocol
 
     async def open(self, _: object = None) -> None:
         """Get ready to answer; raises what `start` raises."""
@@ -199,7 +207,7 @@ class Edge:
             self._answer = None
             await self._finish()
 
-    async def handle(self, request: SanicRequest) -> None:
+    async def handle(self, request: Head) -> None:
         """Answer one request."""
         assert self._answer is not None  # noqa: S101  # Sanic listens only after `open`
         exchange = Exchange(request, self._read)

@@ -11,18 +11,17 @@ from time import gmtime, perf_counter, strftime
 from typing import TypeAlias
 
 from sanic.http import Stage
-from sanic.request import Request as SanicRequest
 
 from post3.errors import InternalError, S3Error
 from post3.model import cors
 from post3.s3.message import Request, Response, error_response
 from post3.s3.reply import CONTENT_TYPE, Ending, ending, head
-from post3.server.head import Body
+from post3.server.head import Body, Head
 from post3.server.wire import Wire
 
 Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
 """What answers requests: `Dispatcher.handle`."""
-Read: TypeAlias = Callable[[SanicRequest, str, AsyncIterator[bytes]], Request]
+Read: TypeAlias = Callable[[Head, str, AsyncIterator[bytes]], Request]
 """What makes S3's request of a head, an id and a body: `read_request`, told about domains and proxies."""
 
 logger = logging.getLogger("post3")
@@ -46,7 +45,7 @@ class Exchange:
 
     __slots__ = ("_body", "_head", "_read", "_remote", "_wire", "id", "sent", "status")
 
-    def __init__(self, request: SanicRequest, read: Read) -> None:
+    def __init__(self, request: Head, read: Read) -> None:
         self._head = request
         self._read = read
         self._remote = ""
@@ -90,7 +89,7 @@ class Exchange:
         if not isinstance(error, S3Error):
             self._log_error("failed", error)
             error = InternalError()
-        path = self._head.raw_url.decode("ascii", "replace").partition("?")[0]
+        path = self._head.target.partition("?")[0]
         response = error_response(error, self.id, path)
         response.headers["x-amz-request-id"] = self.id
         return response
@@ -187,7 +186,9 @@ class Exchange:
         return start
 
     def _log_error(self, how: str, error: Exception) -> None:
-        logger.error("request %s (%s %r) %s", self.id, self._head.method, self._head.raw_url, how, exc_info=error)
+        logger.error(
+            "request %s (%s %r) %s", self.id, self._head.method, self._head.target.encode(), how, exc_info=error
+        )
 
     def log(self, began: float) -> None:
         """Write the access log's line."""
@@ -199,7 +200,7 @@ class Exchange:
             strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
             f"{peer.client_ip}:{peer.client_port}" if peer and is_peer else self._remote or "-",
             self._head.method,
-            self._head.raw_url.decode("ascii", "backslashreplace"),
+            self._head.target,
             self.status,
             self.sent,
             (perf_counter() - began) * 1000,

@@ -41,7 +41,7 @@ class TrustedProxies:
         """The client of a request that came from this peer; `is_secure`: over TLS. Header names are lower case."""
         address = parse_node(peer)
         if address is None or not self._trust(address):
-            return Client(peer if address is None else str(address), is_secure)
+            return Client(canonical_node(peer), is_secure)
         addresses, scheme = _told(headers)
         return Client(str(self._client_address(address, addresses)), scheme == "https" if scheme else is_secure)
 
@@ -72,6 +72,13 @@ def parse_node(text: str) -> Address | None:
             continue
         return getattr(address, "ipv4_mapped", None) or address
     return None
+
+
+@lru_cache(maxsize=1024)
+def canonical_node(text: str) -> str:
+    """The address of a node as it is usually written, without a port; the same text for what has none."""
+    address = parse_node(text)
+    return text if address is None else str(address)
 
 
 def _told(headers: Mapping[str, str]) -> tuple[list[str], str]:

@@ -20,7 +20,7 @@ import ssl
 from contextlib import suppress
 from typing import Any, Final, cast
 
-from sanic.server import HttpProtocol
+from post3.server.protocol import S3Protocol
 
 logger = logging.getLogger("post3")
 
@@ -39,7 +39,7 @@ def tls_protocol(*, app: Any, **kwargs: Any) -> TlsConnection:
 
     It has the certificate that is in force by then.
     """
-    return TlsConnection(app.ctx.edge.certificate.context, HttpProtocol(app=app, **kwargs))
+    return TlsConnection(app.ctx.edge.certificate.context, S3Protocol(app=app, **kwargs))
 
 
 class TlsConnection(asyncio.Transport, asyncio.Protocol):

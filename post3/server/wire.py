@@ -72,6 +72,8 @@ class Stream(Protocol):
     expecting_continue: bool
     request_body: bool | str | None
     """True with a content-length, "chunked", or None when all of it is read."""
+    request_bytes: int
+    """Of the body, or of its chunks so far."""
     request_bytes_left: int
     request_max_size: float
 

@@ -30,10 +30,11 @@ from post3.errors import (
 )
 from post3.model.bucket import Bucket
 from post3.model.clock import Clock, system_clock
-from post3.model.listing import ListQuery, Page, collapse
+from post3.model.listing import Listed, ListQuery, Page, collapse
 from post3.model.object import NEW_VERSION, Blob, Block, Guard, ObjectVersion, Part, no_guard
 from post3.model.record import Entry, Record
 from post3.model.upload import Upload
+from post3.storage.listed import listed
 from post3.storage.pieces import CRC_SIZE, check_pieces, widened
 from post3.storage.places import check_place
 from post3.storage.protocol import About, Backend, Change, Collected
@@ -84,16 +85,16 @@ class _Held:
             max(older, key=lambda other: other.sequence, default=None),
         )
 
-    def listed(self, query: ListQuery) -> Iterator[ObjectVersion]:
+    def listed(self, query: ListQuery) -> Iterator[Listed]:
         """By key, newest first within a key; only what the query wants to see of each key."""
         for key in sorted(self.versions):
-            if not key.startswith(query.prefix):
+            if key < query.after or not key.startswith(query.prefix):
                 continue
-            versions = _newest_first(self.versions[key])
+            newest, *older = _newest_first(self.versions[key])
+            if query.all_versions or not newest.is_delete_marker:
+                yield listed(newest, is_latest=True)
             if query.all_versions:
-                yield from versions
-            elif not versions[0].is_delete_marker:
-                yield versions[0]
+                yield from (listed(version, is_latest=False) for version in older)
 
     def upload(self, key: str, upload_id: str) -> Upload:
         """The upload, open or completed."""
@@ -324,7 +325,7 @@ class MemoryBackend(Backend):
         self._note(journal)
         return doomed
 
-    async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[ObjectVersion]:
+    async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[Listed]:
         return collapse(self._held(bucket).listed(query), query)
 
     def _keep_version(

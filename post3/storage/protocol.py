@@ -26,7 +26,7 @@ from datetime import timedelta
 from typing import Protocol, TypeAlias, TypeVar
 
 from post3.model.bucket import Bucket
-from post3.model.listing import ListQuery, Page
+from post3.model.listing import Listed, ListQuery, Page
 from post3.model.object import Blob, Block, Guard, ObjectVersion, Part, no_guard
 from post3.model.record import Entry, Record
 from post3.model.upload import Upload
@@ -175,12 +175,10 @@ class Versions(Protocol):
         The newest one left becomes current. Its bytes go to the ledger.
         """
 
-    async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[ObjectVersion]:
+    async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[Listed]:
         """A page, as `model.listing.collapse` makes it of all versions in order: by key, newest first.
 
-        Entries carry all that lists show (id, sequence, modified, size, etag, owner, storage class, checksums' names
-        and type, marker or not, `noncurrent` set on all but the current); `body`, `headers`, `metadata`, `tags` and
-        `acl` may be missing.
+        Entries carry what lists show; who wants more of a version asks for it.
         """
 
 

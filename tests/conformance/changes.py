@@ -11,10 +11,11 @@ import pytest
 
 from post3.errors import BucketAlreadyExists, NoSuchBucket, NoSuchKey, NoSuchUpload, S3Error
 from post3.model.bucket import Bucket
-from post3.model.listing import CommonPrefix, ListQuery
-from post3.model.object import NULL_VERSION, ObjectVersion
+from post3.model.listing import CommonPrefix, Listed, ListQuery
+from post3.model.object import NULL_VERSION
 from post3.model.record import Entry, Record
 from post3.model.upload import Upload
+from post3.storage.listed import listed
 from post3.storage.protocol import Backend
 from tests.conftest import (
     AT_ONCE,
@@ -292,8 +293,8 @@ async def sight(backend: Backend) -> object:
 
 
 async def _sight_of(backend: Backend, bucket: Bucket) -> object:
-    listed = (await backend.list_versions(bucket, ListQuery(all_versions=True))).entries
-    versions = [version for version in listed if isinstance(version, ObjectVersion)]
+    entries = (await backend.list_versions(bucket, ListQuery(all_versions=True))).entries
+    versions = [version for version in entries if isinstance(version, Listed)]
     for key in KEYS:
         await _agree(backend, bucket, key, [version for version in versions if version.key == key])
     shown = [(one.key, one.version_id == NULL_VERSION, one.etag, one.is_delete_marker) for one in versions]
@@ -302,7 +303,7 @@ async def _sight_of(backend: Backend, bucket: Bucket) -> object:
     return bucket.name, bucket.versioning, shown, datas, metadatas, await _uploads(backend, bucket)
 
 
-async def _agree(backend: Backend, bucket: Bucket, key: str, versions: list[ObjectVersion]) -> None:
+async def _agree(backend: Backend, bucket: Bucket, key: str, versions: list[Listed]) -> None:
     current = (await backend.list_versions(bucket, ListQuery(prefix=key))).entries
     if not versions:
         assert not current
@@ -311,12 +312,10 @@ async def _agree(backend: Backend, bucket: Bucket, key: str, versions: list[Obje
         return
     newest = await backend.get_version(bucket, key)
     assert versions[0].version_id == newest.version_id
-    assert [one.content for one in current if isinstance(one, ObjectVersion)] == (
-        [] if newest.is_delete_marker else [newest.content]
-    )
-    for listed in versions:
-        found = await backend.get_version(bucket, key, listed.version_id)
-        assert (found.content, found.sequence, found.revision) == (listed.content, listed.sequence, listed.revision)
+    assert list(current) == ([] if newest.is_delete_marker else [listed(newest, is_latest=True)])
+    for place, version in enumerate(versions):
+        found = await backend.get_version(bucket, key, version.version_id)
+        assert version == listed(found, is_latest=place == 0)
         assert len(await content_of(backend, bucket, found)) == found.size
 
 
@@ -338,7 +337,7 @@ async def owned_blobs(backend: Backend) -> tuple[set[str], set[str]]:
     contents: set[str] = set()
     for bucket in await backend.list_buckets():
         for version in (await backend.list_versions(bucket, ListQuery(all_versions=True))).entries:
-            assert isinstance(version, ObjectVersion)
+            assert isinstance(version, Listed)
             whole = await backend.get_version(bucket, version.key, version.version_id)
             blobs.update(part.blob.id for part in await backend.list_parts(bucket, whole))
             contents.update([whole.content] if whole.parts else [])

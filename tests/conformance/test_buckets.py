@@ -13,7 +13,7 @@ import pytest
 from post3.errors import BucketAlreadyExists, BucketNotEmpty, InvalidLocationConstraint, NoSuchBucket, StaleBucket
 from post3.model.bucket import Bucket
 from post3.model.grants import Grants
-from post3.model.listing import ListQuery
+from post3.model.listing import Listed, ListQuery
 from post3.model.object import ObjectVersion, Part
 from post3.model.record import Entry
 from post3.model.tree import Tree
@@ -294,7 +294,7 @@ async def test_whoever_has_the_older_bucket_is_refused_as_stale(backend: Backend
         await call(backend, bucket, upload, unowned)
     assert await backend.get_bucket(bucket.name) == newer
     listed = await backend.list_versions(newer, ListQuery(all_versions=True))
-    assert [entry.key for entry in listed.entries if isinstance(entry, ObjectVersion)] == ["key"]
+    assert [entry.key for entry in listed.entries if isinstance(entry, Listed)] == ["key"]
     assert (await backend.get_version(newer, "key")).revision == version.revision
     assert [part.number for part in await backend.list_parts(newer, upload)] == [1]
     assert (await backend.list_uploads(newer, ListQuery())).entries == (upload,)

@@ -24,6 +24,7 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
+from post3.storage.filesystem import _files
 from post3.storage.filesystem.backend import FilesystemBackend
 from tests.conformance import changes
 from tests.conformance.changes import (
@@ -72,6 +73,12 @@ class Cut:
         factory = functools.partial(_Connection, self)
         connect: Callable[..., sqlite3.Connection] = sqlite3.connect
         setattr(sqlite3, "connect", functools.partial(connect, factory=factory))  # noqa: B010 - mypy knows better
+        _files.watch(self._watched)
+
+    def _watched(self, _step: str, _path: str, _target: str) -> None:
+        """A step in one go with others, without the interpreter."""
+        if self.step():
+            os._exit(CUT)
 
     def arm(self) -> None:
         self._armed = True
@@ -278,6 +285,11 @@ class Diary:
         self._keep(monkeypatch, "rename", lambda _, path, target: self._add("rename", path, target))
         self._keep(monkeypatch, "mkdir", lambda _, path, *_args: self._add("make", path))
         self._keep(monkeypatch, "unlink", lambda _, path, *_args: self._add("unlink", path))
+        _files.watch(lambda step, path, target: self._add("make" if step == "open" else step, path, target))
+
+    def close(self) -> None:
+        """Note no more."""
+        _files.watch(None)
 
     def _keep(self, monkeypatch: pytest.MonkeyPatch, name: str, note: Callable[..., None]) -> None:
         call: Callable[..., Any] = getattr(os, name)
@@ -347,8 +359,7 @@ async def test_what_was_answered_survives_the_loss_of_power(
     backend = FilesystemBackend(root)
     if not case.from_open:
         await backend.open()
-    with monkeypatch.context() as patched:
-        diary = Diary(patched, root)
+    with monkeypatch.context() as patched, contextlib.closing(Diary(patched, root)) as diary:
         if case.from_open:
             await backend.open()
         await case.act(backend)
@@ -365,8 +376,7 @@ async def test_bytes_are_in_the_ledger_before_they_are_written_and_after_they_ar
     await backend.open()
     bucket = await create_bucket(backend, "bucket")
     old = await put(backend, bucket, "key", OLD) if replacing else None
-    with monkeypatch.context() as patched:
-        diary = Diary(patched, tmp_path)
+    with monkeypatch.context() as patched, contextlib.closing(Diary(patched, tmp_path)) as diary:
         stored = await put(backend, bucket, "key", STORED)
     await backend.close()
     folder = f"{tmp_path}/buckets/bucket~{bucket.id}"
@@ -388,8 +398,7 @@ async def test_bytes_are_in_the_ledger_before_they_are_written_and_after_they_ar
 
 async def test_a_relaxed_store_syncsnothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async with opened(tmp_path / "store") as backend:
-        with monkeypatch.context() as patched:
-            diary = Diary(patched, tmp_path / "store")
+        with monkeypatch.context() as patched, contextlib.closing(Diary(patched, tmp_path / "store")) as diary:
             await put(backend, await create_bucket(backend, "bucket"), "key", STORED)
     assert not [event for event in diary.events if event.what == "sync"]
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 import pytest
 
 from post3.model.bucket import Bucket
-from post3.model.listing import CommonPrefix, ListQuery, Page, collapse
-from post3.model.object import ObjectVersion
+from post3.model.listing import CommonPrefix, Listed, ListQuery, Page, collapse
 from post3.model.upload import Upload
+from post3.storage.listed import listed as listed_as
 from post3.storage.protocol import Backend
 from tests.conftest import (
     create_upload,
@@ -60,8 +60,8 @@ def is_empty(page: Page[Any]) -> bool:
     return page == Page((), truncated=False)
 
 
-def versions_on(page: Page[ObjectVersion]) -> list[tuple[str, str]]:
-    return [(entry.key, entry.version_id) for entry in page.entries if isinstance(entry, ObjectVersion)]
+def versions_on(page: Page[Listed]) -> list[tuple[str, str]]:
+    return [(entry.key, entry.version_id) for entry in page.entries if isinstance(entry, Listed)]
 
 
 # Keys, prefixes, delimiters
@@ -143,9 +143,9 @@ async def test_a_common_prefix_is_none_of_the_keys(backend: Backend, bucket: Buc
     await put_all(backend, bucket)
     page = await backend.list_versions(bucket, ListQuery(prefix="a", delimiter="/"))
     a, common, ab = page.entries
-    assert isinstance(a, ObjectVersion)
+    assert isinstance(a, Listed)
     assert common == CommonPrefix("a/")
-    assert isinstance(ab, ObjectVersion)
+    assert isinstance(ab, Listed)
 
 
 # Pages
@@ -241,18 +241,11 @@ async def test_a_list_shows_what_lists_show(backend: Backend, versioned: Bucket)
     marker = await put_marker(backend, versioned, "key", owner="dave")
     other = await put(backend, versioned, "other", b"")
 
-    def shown(version: ObjectVersion) -> tuple[object, ...]:
-        told = (version.key, version.version_id, version.sequence, version.modified, version.size, version.etag)
-        sums = (set(version.checksums), version.checksum_type)
-        return *told, version.owner, version.storage_class, *sums, version.is_delete_marker
-
     page = await backend.list_versions(versioned, ListQuery(all_versions=True))
-    entries = [entry for entry in page.entries if isinstance(entry, ObjectVersion)]
-    assert [shown(entry) for entry in entries] == [shown(version) for version in (marker, second, first, other)]
-    assert [entry.noncurrent is None for entry in entries] == [True, False, False, True]
-    (current,) = (await backend.list_versions(versioned, ListQuery())).entries
-    assert isinstance(current, ObjectVersion)
-    assert shown(current) == shown(other)
+    everything = [(marker, True), (second, False), (first, False), (other, True)]
+    assert list(page.entries) == [listed_as(version, is_latest=is_latest) for version, is_latest in everything]
+    page = await backend.list_versions(versioned, ListQuery())
+    assert list(page.entries) == [listed_as(other, is_latest=True)]
 
 
 async def test_a_list_of_objects_shows_only_current_ones(backend: Backend, versioned: Bucket) -> None:
@@ -299,7 +292,7 @@ async def test_versions_are_listed_by_key_and_newest_first(backend: Backend, ver
             page = await backend.list_versions(versioned, query)
             given += versions_on(page)
             last = page.entries[-1]
-            assert isinstance(last, ObjectVersion)
+            assert isinstance(last, Listed)
             query = replace(query, after=last.key, after_sequence=last.sequence)
             assert page.truncated == (len(given) < len(expected))
         assert given == expected
@@ -311,7 +304,7 @@ async def test_a_page_goes_on_behind_a_version_that_is_gone(backend: Backend, ve
     later = await put(backend, versioned, "later", b"")
     page = await backend.list_versions(versioned, ListQuery(all_versions=True, limit=2))
     last = page.entries[-1]
-    assert isinstance(last, ObjectVersion)
+    assert isinstance(last, Listed)
     for key, version_id in versions_on(page):
         await backend.delete_version(versioned, key, version_id)
     query = ListQuery(all_versions=True, after=last.key, after_sequence=last.sequence)
@@ -421,7 +414,7 @@ async def test_any_query_gives_the_page_that_collapse_makes(backend: Backend, ve
         for _ in range(choose.choice((1, 1, 3))):
             await (put_marker if choose.random() < 0.3 else put)(backend, versioned, key)
     everything = await backend.list_versions(versioned, ListQuery(all_versions=True))
-    versions = [entry for entry in everything.entries if isinstance(entry, ObjectVersion)]
+    versions = [entry for entry in everything.entries if isinstance(entry, Listed)]
     assert versions == sorted(versions, key=lambda version: (version.key, -version.sequence))
     for _ in range(400):
         after = choose.choice(["", "a", "a/", "é", "~", *(version.key for version in versions)])
@@ -438,7 +431,7 @@ async def test_any_query_gives_the_page_that_collapse_makes(backend: Backend, ve
             version
             for version in versions
             if version.key.startswith(query.prefix)
-            and (query.all_versions or (version.noncurrent is None and not version.is_delete_marker))
+            and (query.all_versions or (version.is_latest and not version.is_delete_marker))
         ]
         if not query.all_versions:
             query = replace(query, after_sequence=0)

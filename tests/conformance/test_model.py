@@ -29,7 +29,7 @@ from post3.errors import PreconditionFailed, S3Error
 from post3.model.bucket import Bucket
 from post3.model.encryption import Encryption
 from post3.model.grants import Grants
-from post3.model.listing import CommonPrefix, ListQuery, Page
+from post3.model.listing import CommonPrefix, Listed, ListQuery, Page
 from post3.model.object import NULL_VERSION, Guard, ObjectVersion, Part, no_guard
 from post3.model.record import Entry, Record
 from post3.model.upload import Upload
@@ -143,7 +143,6 @@ class Side:
         )
 
     def shown(self, version: ObjectVersion) -> tuple[object, ...]:
-        """What lists show of a version."""
         return (
             version.key,
             self.names[version.version_id],
@@ -151,6 +150,10 @@ class Side:
             version.is_delete_marker,
             version.noncurrent is None,
         )
+
+    def listed(self, entry: Listed) -> object:
+        """What a list shows, but for what the store names, numbers and dates by itself."""
+        return entry._replace(version_id=self.names[entry.version_id], sequence=0, modified=0)
 
     def told_upload(self, upload: Upload) -> object:
         made = upload.version_id and self.names[upload.version_id]
@@ -160,10 +163,10 @@ class Side:
     def page(self, page: Page[Any]) -> object:
         return [self._entry(entry) for entry in page.entries], page.truncated
 
-    def _entry(self, entry: ObjectVersion | Upload | CommonPrefix) -> object:
+    def _entry(self, entry: Listed | Upload | CommonPrefix) -> object:
         if isinstance(entry, CommonPrefix):
             return entry
-        return self.told_upload(entry) if isinstance(entry, Upload) else self.shown(entry)
+        return self.told_upload(entry) if isinstance(entry, Upload) else self.listed(entry)
 
 
 Act: TypeAlias = Callable[[Side], Awaitable[object]]
@@ -543,7 +546,7 @@ class Comparison(RuleBasedStateMachine):
             for bucket in await side.backend.list_buckets():
                 page = await side.backend.list_versions(bucket, ListQuery(all_versions=True))
                 for entry in page.entries:
-                    assert isinstance(entry, ObjectVersion)
+                    assert isinstance(entry, Listed)
                     version = await side.backend.get_version(bucket, entry.key, entry.version_id)
                     found.append((side.told(version), await content_of(side.backend, bucket, version)))
             return found

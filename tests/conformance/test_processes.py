@@ -30,10 +30,11 @@ from post3.errors import (
     StaleBucket,
 )
 from post3.model.bucket import Bucket
-from post3.model.listing import ListQuery
+from post3.model.listing import Listed, ListQuery
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.model.record import Record
 from post3.storage.filesystem.backend import FilesystemBackend
+from post3.storage.listed import listed
 from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.database import RemoteDatabase
 from post3.storage.protocol import Backend
@@ -276,12 +277,12 @@ async def check_whole(backend: Backend) -> None:
     for bucket in await backend.list_buckets():
         page = await backend.list_versions(bucket, ListQuery(all_versions=True))
         assert not page.truncated
-        current: dict[str, ObjectVersion] = {}
+        current: dict[str, Listed] = {}
         for version in page.entries:
-            assert isinstance(version, ObjectVersion)
+            assert isinstance(version, Listed)
             current.setdefault(version.key, version)
             found = await backend.get_version(bucket, version.key, version.version_id)
-            assert (found.sequence, found.content) == (version.sequence, version.content)
+            assert version == listed(found, is_latest=current[version.key] is version)
             assert len(await get(backend, bucket, version.key, version.version_id)) == version.size
         for key, version in current.items():
             assert (await backend.get_version(bucket, key)).version_id == version.version_id

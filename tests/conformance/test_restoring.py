@@ -11,8 +11,9 @@ import pytest
 
 from post3.errors import BadRequest, InvalidArgument, NoSuchKey, OperationAborted
 from post3.model.bucket import Bucket
-from post3.model.listing import ListQuery
+from post3.model.listing import Listed, ListQuery
 from post3.model.object import NULL_VERSION, Guard, ObjectVersion, no_guard
+from post3.storage.listed import listed
 from post3.storage.protocol import Backend
 from tests.conftest import (
     KIB,
@@ -55,12 +56,12 @@ async def restore(
 
 
 async def whole_history(backend: Backend, bucket: Bucket) -> list[tuple[str, object]]:
-    """Id of each version, and when it stopped being current: as it is listed, and as it is found."""
+    """Id of each version, and when it stopped being current, in the order of lists."""
     page = await backend.list_versions(bucket, ListQuery(all_versions=True))
-    listed = [(one.version_id, one.noncurrent) for one in page.entries if isinstance(one, ObjectVersion)]
-    found = [await backend.get_version(bucket, "key", version_id) for version_id, _ in listed]
-    assert [(one.version_id, one.noncurrent) for one in found] == listed
-    return list(listed)
+    entries = [entry for entry in page.entries if isinstance(entry, Listed)]
+    found = [await backend.get_version(bucket, "key", entry.version_id) for entry in entries]
+    assert [listed(one, is_latest=one.noncurrent is None) for one in found] == entries
+    return [(one.version_id, one.noncurrent) for one in found]
 
 
 @pytest.mark.parametrize("size", [0, 5 * KIB, MIB + 70 * KIB])
@@ -85,7 +86,7 @@ async def test_versions_may_come_in_any_order(backend: Backend, versioned: Bucke
     assert await whole_history(backend, versioned) == [(named(3), None), (named(2), times[3]), (named(1), times[2])]
     assert await get(backend, versioned, "key") == b"3"
     current = (await backend.list_versions(versioned, ListQuery())).entries
-    assert [one.version_id for one in current if isinstance(one, ObjectVersion)] == [named(3)]
+    assert [one.version_id for one in current if isinstance(one, Listed)] == [named(3)]
     await backend.delete_version(versioned, "key", named(3))
     assert await get(backend, versioned, "key") == b"2"
     assert await history(backend, versioned, "key") == [named(2), named(1)]

@@ -19,7 +19,7 @@ from post3.auth.request_time import parse_time
 from post3.auth.sent import Sent, as_bytes, parse_parameters
 from post3.auth.signature_causes import v4_variants
 from post3.auth.sigv2 import SUBRESOURCES
-from post3.auth.sigv4 import ChunkChain, Claim, Credential, Signing, canonical_requests, signing_key
+from post3.auth.sigv4 import ChunkChain, Claim, Credential, Signing, as_sent, canonical_request, signing_key
 from post3.errors import AccessDenied, S3Error, SignatureDoesNotMatch
 from post3.model.identity import ANONYMOUS
 from tests import signing
@@ -452,7 +452,8 @@ def test_any_request_has_variants(path: str, query: str, given_headers: dict[str
     credential = Credential(KEY, "20261122", "")
     claim = Claim(credential, TIMESTAMP, now(), tuple(given_headers), "", "UNSIGNED-PAYLOAD")
 
-    for request in canonical_requests(sent, claim):
+    canonical = canonical_request(sent, claim)
+    for request in (canonical, *as_sent(canonical, sent)):
         texts = [variant.text() for _, variant in v4_variants(request, sent, ["s3.example"])]
         assert request.text() not in texts
         assert all(as_bytes(text) for text in texts)

@@ -37,8 +37,7 @@ from post3.auth.sigv2 import SUBRESOURCES
 from post3.dispatch import Dispatcher
 from post3.errors import S3Error
 from post3.model.identity import ANONYMOUS, Identity
-from post3.model.listing import ListQuery
-from post3.model.object import ObjectVersion
+from post3.model.listing import Listed, ListQuery
 from post3.s3.address import parse_path, parse_query, valueless_names
 from post3.s3.gate import Gate, Invites
 from post3.s3.message import Request, Response, error_response
@@ -163,9 +162,11 @@ async def _seen(backend: MemoryBackend) -> tuple[Any, ...]:
     for bucket in await backend.list_buckets():
         seen.append((bucket.name, bucket.acl, bucket.configurations))
         for entry in (await backend.list_versions(bucket, ListQuery(all_versions=True))).entries:
-            assert isinstance(entry, ObjectVersion)
-            content = await content_of(backend, bucket, entry)
-            seen.append((entry.key, entry.owner, entry.acl, entry.headers, entry.metadata, entry.checksums, content))
+            assert isinstance(entry, Listed)
+            version = await backend.get_version(bucket, entry.key, entry.version_id)
+            content = await content_of(backend, bucket, version)
+            told = (version.acl, version.headers, version.metadata, version.checksums)
+            seen.append((entry.key, entry.owner, *told, content))
     return tuple(seen)
 
 

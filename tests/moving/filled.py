@@ -18,6 +18,7 @@ from post3.moving.planning import Wishes
 from post3.moving.report import Report
 from post3.moving.sides import Source, Target
 from post3.moving.store import StoreSide
+from post3.storage.listed import as_version
 from post3.storage.protocol import Backend
 from post3.users import store as users
 from tests.conftest import (
@@ -146,7 +147,7 @@ def _plain(version: ObjectVersion) -> ObjectVersion:
 async def versions_of(backend: Backend, name: str) -> list[ObjectVersion]:
     """All versions of a bucket, as they are listed."""
     page = await backend.list_versions(await backend.get_bucket(name), ListQuery(all_versions=True, limit=10_000))
-    return [entry for entry in page.entries if not isinstance(entry, CommonPrefix)]
+    return [as_version(name, entry) for entry in page.entries if not isinstance(entry, CommonPrefix)]
 
 
 async def copied(source: Backend | Source, target: Backend | Target, *buckets: str, **wishes: bool) -> Report:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from post3.dispatch import Dispatcher
 from post3.model.bucket import Bucket
 from post3.model.listing import ListQuery
+from post3.model.object import ObjectVersion
 from post3.model.record import Record
 from post3.storage.memory import MemoryBackend
 from tests.conftest import content_of, read, some_bytes
@@ -112,7 +113,7 @@ class Filled:
     async def _label(self) -> None:
         """Call versions of a key, and its uploads, 1, 2 and so on, oldest first."""
         for bucket in await self.backend.list_buckets():
-            versions: Any = (await self.backend.list_versions(bucket, ListQuery(all_versions=True))).entries
+            versions = [version async for version in self._all_versions(bucket)]
             uploads: Any = (await self.backend.list_uploads(bucket, ListQuery())).entries
             count: dict[str, int] = {}
             for version in reversed(versions):
@@ -149,9 +150,13 @@ class Filled:
         found |= {f"record {kind} {id}": fields_of(record) for (kind, id), record in kept["_records"].items()}
         return found | {f"entry {id}": {"entry": entry} for id, entry in kept["_journal"].items()}
 
-    async def _versions_of(self, bucket: Bucket) -> AsyncIterator[tuple[str, Thing]]:
+    async def _all_versions(self, bucket: Bucket) -> AsyncIterator[ObjectVersion]:
         listed: Any = await self.backend.list_versions(bucket, ListQuery(all_versions=True))
-        for version in listed.entries:
+        for entry in listed.entries:
+            yield await self.backend.get_version(bucket, entry.key, entry.version_id)
+
+    async def _versions_of(self, bucket: Bucket) -> AsyncIterator[tuple[str, Thing]]:
+        async for version in self._all_versions(bucket):
             label = self._labels.get(version.content, "new")
             data = await content_of(self.backend, bucket, version)
             yield f"{bucket.name}/{version.key}@{label}", fields_of(version) | {"bytes": data}

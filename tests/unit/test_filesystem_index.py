@@ -20,18 +20,19 @@ from hypothesis import strategies as st
 
 from post3.errors import NoSuchKey
 from post3.model.bucket import Bucket
-from post3.model.listing import CommonPrefix, ListQuery, Page, collapse
+from post3.model.listing import CommonPrefix, Listed, ListQuery, Page, collapse
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.storage.documents import moment
-from post3.storage.filesystem import index as index_module
+from post3.storage.filesystem import scan
 from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.filesystem.index import Index
 from post3.storage.filesystem.layout import key_place, key_stripe
-from tests.conftest import create_bucket, get, keys, put, put_in_parts, put_marker, set_versioning
+from post3.storage.listed import listed
+from tests.conftest import create_bucket, get, keys, names, put, put_in_parts, put_marker, set_versioning
 
 Truths = dict[tuple[str, str], list[ObjectVersion]]
 
-letters = st.text("a/|é𝄞", min_size=1, max_size=5)
+letters = st.text("a/|é𝄞\0", min_size=1, max_size=5)
 prefixes = st.sampled_from(["", "", "a", "a/", "/", "é", "a|", "𝄞"])
 delimiters = st.sampled_from(["", "/", "|", "|/", "//", "é", "a/"])
 queries = st.builds(
@@ -84,8 +85,8 @@ class Opened:
         self._buckets += 1
         return f"bucket-{self._buckets}"
 
-    def page(self, bucket: str, query: ListQuery) -> Page[ObjectVersion]:
-        return self.index.page(bucket, "b", query).result(10)[0]
+    def page(self, bucket: str, query: ListQuery) -> Page[Listed]:
+        return self.index.page(bucket, query).result(10)[0]
 
     def steps(self, bucket: str, query: ListQuery) -> int:
         """What a page costs: the steps of SQLite's machine."""
@@ -109,16 +110,13 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     opened.index.close()
 
 
-def expected(truths: dict[str, list[ObjectVersion]], query: ListQuery) -> Page[ObjectVersion]:
+def expected(truths: dict[str, list[ObjectVersion]], query: ListQuery) -> Page[Listed]:
     """The page by the model alone."""
-    candidates: list[ObjectVersion] = []
+    candidates: list[Listed] = []
     for _, versions in sorted(truths.items()):
         newest_first = sorted(versions, key=lambda one: -one.sequence)
-        if query.all_versions:
-            newer = [None, *(one.modified for one in newest_first)]
-            candidates += [replace(one, noncurrent=since) for one, since in zip(newest_first, newer, strict=False)]
-        else:
-            candidates += [one for one in newest_first[:1] if not one.is_delete_marker]
+        shown = [listed(one, is_latest=one is newest_first[0]) for one in newest_first]
+        candidates += shown if query.all_versions else [one for one in shown[:1] if not one.is_delete_marker]
     return collapse([one for one in candidates if one.key.startswith(query.prefix)], query)
 
 
@@ -138,8 +136,8 @@ def test_a_page_is_what_the_model_makes_of_the_sidecars(
     truths = {key: of_key(key, versions) for key, versions in settled.items()}
     with pytest.MonkeyPatch.context() as patched:
         # Pages of a few keys are to end within the rows that are read at a time, too.
-        patched.setattr(index_module, "ROWS", 2)
-        patched.setattr(index_module, "MAX_ROWS", 4)
+        patched.setattr(scan, "ROWS", 2)
+        patched.setattr(scan, "MAX_ROWS", 4)
         rows = dict(truths)
         for key, (before, after) in unsettled.items():
             rows[key], truths[key] = of_key(key, before), of_key(key, after)
@@ -150,11 +148,21 @@ def test_a_page_is_what_the_model_makes_of_the_sidecars(
         assert alone.page(bucket, query) == expected(truths, query)
 
 
+@pytest.mark.parametrize("all_versions", [False, True])
+def test_a_key_on_its_way_out_takes_no_common_prefix_along(alone: Opened, all_versions: bool) -> None:
+    bucket = alone.bucket()
+    alone.index.fill(bucket, [version(1, key=key) for key in ("a/1", "a/2", "b/1", "c", "c0", "d/1")])
+    for key in ("a/1", "b/1", "c"):
+        alone.index.intend(bucket, key, "token")
+    page = alone.page(bucket, ListQuery(delimiter="/", all_versions=all_versions))
+    assert names(page) == ["a/", "c0", "d/"]
+
+
 def test_the_keys_of_unsettled_changes_are_told_with_the_page(alone: Opened) -> None:
     bucket = alone.bucket()
     for key in ("a", "b/1", "b/2", "c"):
         alone.index.intend(bucket, key, "token")
-    _, unsettled = alone.index.page(bucket, "b", ListQuery(prefix="b/")).result(10)
+    _, unsettled = alone.index.page(bucket, ListQuery(prefix="b/")).result(10)
     assert unsettled == ["b/1", "b/2"]
     assert alone.asked[-2:] == ["b/1", "b/2"]
 

@@ -9,16 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from post3.model.listing import CommonPrefix, ListQuery, Page, collapse
-from post3.model.object import ObjectVersion
+from post3.model.listing import CommonPrefix, Listed, ListQuery, Page, collapse
 from post3.model.upload import Upload
 from tests.conftest import LONG_AGO
 
 Name = tuple[str, int | str]
 
 
-def version(key: str, sequence: int = 1) -> ObjectVersion:
-    return ObjectVersion("bucket", key, f"{sequence:032x}", LONG_AGO, "alice", sequence=sequence)
+def version(key: str, sequence: int = 1) -> Listed:
+    return Listed(key, sequence, f"{sequence:032x}", 0, 0, "", "alice", "STANDARD", "", "", False, True)
 
 
 def upload(key: str, upload_id: str) -> Upload:
@@ -71,7 +70,7 @@ def seen(page: Page[Any]) -> tuple[list[Name], bool]:
     return [_name(entry) for entry in page.entries], page.truncated
 
 
-def _name(entry: ObjectVersion | Upload | CommonPrefix) -> Name:
+def _name(entry: Listed | Upload | CommonPrefix) -> Name:
     if isinstance(entry, CommonPrefix):
         return entry.prefix, "common"
     return entry.key, entry.upload_id if isinstance(entry, Upload) else -entry.sequence
@@ -114,7 +113,7 @@ def test_pages_one_after_another_give_everything_once(
     candidates = [candidate for candidate in candidates if candidate.key.startswith(query.prefix)]
     everything = collapse(candidates, replace(query, limit=1000, after="", after_sequence=0))
     query = replace(query, limit=limit, after="", after_sequence=0)
-    given_so_far: list[ObjectVersion | CommonPrefix] = []
+    given_so_far: list[Listed | CommonPrefix] = []
     truncated = True
     while truncated:
         page = collapse(candidates, query)
@@ -126,7 +125,7 @@ def test_pages_one_after_another_give_everything_once(
     assert not everything.truncated
 
 
-def _after(query: ListQuery, last: ObjectVersion | CommonPrefix) -> ListQuery:
+def _after(query: ListQuery, last: Listed | CommonPrefix) -> ListQuery:
     if isinstance(last, CommonPrefix):
         return replace(query, after=last.prefix, after_sequence=0)
     return replace(query, after=last.key, after_sequence=last.sequence)
@@ -183,7 +182,7 @@ def test_prefix_delimiter_and_marker_make_the_page(query: dict[str, Any], page: 
 def test_a_page_goes_on_behind_a_version_that_is_gone() -> None:
     versions = [version("a", 9), version("a", 5), version("a", 1), version("b", 3)]
     page = collapse(versions, ListQuery(after="a", after_sequence=6))
-    assert [entry for entry in page.entries if isinstance(entry, ObjectVersion)] == versions[1:]
+    assert [entry for entry in page.entries if isinstance(entry, Listed)] == versions[1:]
 
 
 def test_a_page_goes_on_behind_an_upload_that_is_gone() -> None:

@@ -16,7 +16,7 @@ from botocore.credentials import Credentials
 from post3.auth.authentication import LOG_PAUSE, MAX_VARIANTS
 from post3.auth.sent import Sent
 from post3.auth.signature_causes import v4_variants
-from post3.auth.sigv4 import EMPTY_SHA256, canonical_requests, parse_header
+from post3.auth.sigv4 import EMPTY_SHA256, canonical_request, parse_header
 from post3.errors import SignatureDoesNotMatch
 from tests import signing
 from tests.signing import KEY, SECRET, authenticator, now, signed
@@ -166,7 +166,7 @@ def test_whoever_does_not_hold_the_secret_is_told_nothing(signer: Any, caplog: p
 def test_the_variants_are_bounded_and_all_different() -> None:
     headers = {f"x-amz-meta-{number}": "ü, b" for number in range(100)}
     sent = signed(signing.v4_header(), headers={**headers, "x-forwarded-host": "a,b", "content-type": "a/b"})
-    request = next(canonical_requests(sent, parse_header(sent, now())))
+    request = canonical_request(sent, parse_header(sent, now()))
 
     variants = [variant.text() for _, variant in v4_variants(request, sent, [f"s{number}" for number in range(99)])]
 

@@ -216,12 +216,21 @@ def test_spaces_between_the_components_are_free(old: str, new: str) -> None:
     assert authenticate(with_authorization(old, new)).identity == ALICE
 
 
+@pytest.mark.parametrize("order", [(2, 0, 1), (1, 2, 0), (1, 0, 2), (0, 2, 1)], ids=str)
+def test_the_components_may_come_in_any_order(order: tuple[int, ...]) -> None:
+    components = GET_OBJECT.headers["authorization"].removeprefix("AWS4-HMAC-SHA256 ").split(",")
+    value = "AWS4-HMAC-SHA256 " + ", ".join(components[number] for number in order)
+    assert authenticate(with_headers(GET_OBJECT, authorization=value)).identity == ALICE
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
         ("Credential=", "Credentials=", "requires the component Credential"),
         ("SignedHeaders=", "", "requires the component SignedHeaders"),
         (",Signature=", ",Signature=,Signature=", "there twice"),
+        (",Signature=", ",Signature=0,Signature=", "Signature is there twice"),
+        (",Signature=", ",Signatures=", "requires the component Signature"),
         ("/20130524/", "/20130525/", 'Invalid credential date "20130525"'),
         ("/20130524/", "/2013/", "mal-formed"),
         ("/s3/", "/ec2/", 'incorrect service "ec2"'),

@@ -7,9 +7,13 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
 
 from post3.errors import InternalError, OperationAborted
+from post3.storage.filesystem import _files
+from post3.storage.filesystem._files import Unsynced
 
 
 class Disk:
@@ -23,6 +27,8 @@ class Disk:
     def __init__(self, fresh: str, *, durable: bool) -> None:
         self.fresh = fresh
         self._durable = durable
+        self._unsynced: dict[str, list[str]] = {}
+        """Folders that were made just now, and the folders to be synced for them."""
 
     def sync(self, fd: int) -> None:
         """Bring an open file, or folder, to the disk."""
@@ -41,16 +47,8 @@ class Disk:
 
     def make_folders(self, path: str) -> None:
         """Make a folder and those above it, each one durable in its parent. What is there is left alone."""
-        try:
-            os.mkdir(path, 0o700)
-        except FileNotFoundError:
-            self.make_folders(os.path.dirname(path))
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(path, 0o700)
-        except FileExistsError:
-            # Somebody else may have made it this instant, and not synced it yet.
-            pass
-        self.sync_folder(os.path.dirname(path))
+        for parent in _made(path):
+            self.sync_folder(parent)
 
     def create(self, path: str) -> int:
         """Open a new file for writing, its folders made where they lack. The caller syncs file and folder."""
@@ -65,64 +63,50 @@ class Disk:
         """A path for something that is to be renamed into place."""
         return f"{self.fresh}/{secrets.token_hex(8)}"
 
-    def replace(self, path: str, *chunks: bytes, modified: int | None = None) -> None:
+    def replace(
+        self, path: str, *chunks: bytes, modified: int | None = None, before: Callable[[], None] | None = None
+    ) -> None:
         """Write a file under a fresh name, sync it, and rename it into place: readers see the old one or the new one.
 
-        `modified` is its time of change in nanoseconds, if that matters. Raises OSError with nothing changed, unless
-        the very last step, syncing the folder, failed.
+        `modified` is its time of change in nanoseconds, if that matters; `before` is called when all is ready but the
+        rename. Raises OSError with nothing changed, what `before` raises, and InternalError when the very last step,
+        syncing the folder, failed.
         """
         name = self.fresh_name()
         try:
-            fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            try:
-                write_all(fd, *chunks)
-                if modified is not None:
-                    os.utime(fd, ns=(modified, modified))
-                self.sync(fd)
-            finally:
-                os.close(fd)
-            # The folder is open before anything changes: afterwards there may be no file handle left.
-            with self._folder(os.path.dirname(path)) as folder:
-                os.rename(name, path)
-                self._sync_made(folder, path)
+            _files.write(name.encode(), b"".join(chunks), -1 if modified is None else modified, self._durable)
+            if before is not None:
+                before()
+            self._place(name, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
 
-    def remove(self, path: str) -> bool:
-        """Unlink a file durably; False when it was not there."""
-        try:
-            with self._folder(os.path.dirname(path), make=False) as folder:
-                os.unlink(path)
-                self._sync_made(folder, path)
-        except FileNotFoundError:
-            return False
-        return True
+    def _place(self, name: str, path: str) -> None:
+        """Rename a file into a folder that is made where it lacks.
 
-    @contextlib.contextmanager
-    def _folder(self, path: str, *, make: bool = True) -> Iterator[int]:
-        """Hold a folder open, made where it lacks."""
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        Folders that were made are synced in theirs at the end, when a journaling file system has little left to do.
+        """
+        folder = os.path.dirname(path)
         try:
-            fd = os.open(path, flags)
-        except FileNotFoundError:
-            if not make:
-                raise
-            self.make_folders(path)
-            fd = os.open(path, flags)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
+            while not _files.place(name.encode(), path.encode(), folder.encode(), self._durable):
+                self._unsynced.setdefault(folder, []).extend(_made(folder))
+            # Whoever made the folder this instant may not have synced it yet.
+            for parent in self._unsynced.get(folder, ()):
+                self.sync_folder(parent)
+            self._unsynced.pop(folder, None)
+        except Unsynced as error:
+            raise _may_be_undone(path, error) from error
 
-    def _sync_made(self, folder: int, path: str) -> None:
-        """Sync a folder after its change, which can no longer be refused. Raises InternalError: it is made, but may not
-        survive."""
+    def remove(self, path: str, before: Callable[[], None] | None = None) -> bool:
+        """Unlink a file durably; False when it was not there. `before` is called first."""
+        if before is not None:
+            before()
         try:
-            self.sync(folder)
-        except OSError as error:
-            raise InternalError(f"{path} was changed, but a loss of power may undo that: {error}") from error
+            return _files.remove(path.encode(), os.path.dirname(path).encode(), self._durable)
+        except Unsynced as error:
+            raise _may_be_undone(path, error) from error
 
     def move(self, path: str, target: str) -> None:
         """Rename a folder into another place, durably in both."""
@@ -131,12 +115,54 @@ class Disk:
         self.sync_folder(os.path.dirname(path))
 
 
+def _made(path: str) -> list[str]:
+    """Make a folder and those above it; the folders to be synced for that, from above. What is there is left alone."""
+    above: list[str] = []
+    try:
+        os.mkdir(path, 0o700)
+    except FileNotFoundError:
+        above = _made(os.path.dirname(path))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+    except FileExistsError:
+        # Somebody else may have made it this instant, and not synced it yet.
+        pass
+    return [*above, os.path.dirname(path)]
+
+
+def _may_be_undone(path: str, error: OSError) -> InternalError:
+    return InternalError(f"{path} was changed, but a loss of power may undo that: {error}")
+
+
 def write_all(fd: int, *chunks: bytes | memoryview) -> None:
     """Write every byte: write(2) may take fewer than it is given."""
     for chunk in chunks:
         view = memoryview(chunk)
         while view:
             view = view[os.write(fd, view) :]
+
+
+class Held:
+    """The locks of one change: its bucket's, shared, and its key's, alone; given back once."""
+
+    __slots__ = ("_files", "changed")
+
+    def __init__(self, shared: int, held: int, changed: int) -> None:
+        self._files: tuple[int, int] | None = (shared, held)
+        self.changed = changed
+        """When the bucket's record was changed, in nanoseconds; -1 where there is none, and then no key is held."""
+
+    def leave(self) -> None:
+        """Give them back, unless they are handed on."""
+        if self._files is not None:
+            _files.leave(*self._files)
+            self._files = None
+
+    def hand_on(self, work: Future[Any]) -> None:
+        """Have them given back when this work is done, whoever does it."""
+        files, self._files = self._files, None
+        if files is not None:
+            work.add_done_callback(lambda _: _files.leave(*files))
 
 
 class Locks:
@@ -182,6 +208,11 @@ class Locks:
             yield
         finally:
             os.close(fd)
+
+    def enter(self, shared: str, record: str, held: str) -> Held:
+        """Share one lock, look when a file was changed, and hold another lock alone; all in one go."""
+        lock, key = f"{self._folder}/{shared}", f"{self._folder}/{held}"
+        return Held(*_files.enter(f"{lock}-gate".encode(), lock.encode(), record.encode(), key.encode()))
 
     @contextlib.contextmanager
     def held_soon(self, name: str, seconds: float) -> Iterator[None]:

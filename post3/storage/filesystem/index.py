@@ -22,21 +22,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
-from post3.model.listing import ListQuery, Page, collapse
+from post3.model.listing import Listed, ListQuery, Page, collapse
 from post3.model.object import NULL_VERSION, ObjectVersion
-from post3.storage.documents import microseconds, moment
+from post3.storage.documents import microseconds
+from post3.storage.filesystem.scan import END, Scan, place_of, shown_of
 
 logger = logging.getLogger("post3")
 T = TypeVar("T")
 VERSION: Final = 1
 MAX_BATCH: Final = 256
 CHECKPOINT_SECONDS: Final = 30.0
-ROWS: Final = 256
-"""Rows read at first where prefixes may hide keys; doubled while a page goes on."""
-MAX_ROWS: Final = 2048
 
 SCHEMA: Final = """
 CREATE TABLE versions (
@@ -51,25 +49,6 @@ CREATE TABLE intents (bucket TEXT NOT NULL, key BLOB NOT NULL, token TEXT NOT NU
 WITHOUT ROWID;
 """
 ANEW: Final = "DROP TABLE IF EXISTS versions; DROP TABLE IF EXISTS intents;"
-COLUMNS: Final = (
-    "key, sequence, version_id, is_current, is_marker, modified, size, etag, owner, storage_class, checksums, "
-    "checksum_type, content, revision"
-)
-# By its own index: else SQLite reads all the markers and older versions between the keys.
-LISTED: Final = f"""
-SELECT {COLUMNS} FROM versions INDEXED BY listed
-WHERE bucket = ? AND key >= ? AND key < ? AND is_current AND NOT is_marker
-ORDER BY key LIMIT ?"""  # noqa: S608 - the columns are a constant
-# Newest first within a key, as the rows stand: SQLite sorts nothing, and reads no further than the limit wants.
-VERSIONS: Final = f"""
-SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key >= ? AND key < ? ORDER BY key, sequence DESC LIMIT ?"""  # noqa: S608 - the same
-OLDER: Final = f"""
-SELECT {COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?"""  # noqa: S608 - the same
-NEXT_NEWER: Final = (
-    "SELECT modified FROM versions WHERE bucket = ? AND key = ? AND sequence > ? ORDER BY sequence LIMIT 1"
-)
-END: Final = b"\xff"
-"""Above every key: UTF-8 never contains this byte."""
 
 
 Truth: TypeAlias = Callable[[str, str], Sequence[ObjectVersion]]
@@ -240,29 +219,47 @@ class Index:
         self._jobs.put(_Job(work, writes, done))
         return done
 
-    # What follows is called in threads and waits for the index's own.
-
-    def intend(self, bucket: str, key: str, token: str) -> None:
+    def intend(self, bucket: str, key: str, token: str) -> Future[None]:
         """Note that a key is about to change."""
         row = (bucket, key.encode(), token)
-        self.submit(lambda db: db.execute("INSERT INTO intents VALUES (?, ?, ?)", row) and None, writes=True).result()
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("INSERT INTO intents VALUES (?, ?, ?)", row)
+
+        return self.submit(work, writes=True)
 
     def settle(
-        self, bucket: str, key: str, token: str, *, put: ObjectVersion | None = None, gone: str | None = None
-    ) -> None:
-        """Note what a change did: which version was put, in place of the one with the same id, or which is gone."""
+        self,
+        bucket: str,
+        key: str,
+        token: str,
+        *,
+        put: ObjectVersion | None = None,
+        gone: str | None = None,
+        is_alone: bool = False,
+    ) -> Future[None]:
+        """Note what a change did: which version was put, in place of the one with the same id, or which is gone.
+
+        `is_alone` where the key has no other version.
+        """
 
         def work(db: sqlite3.Connection) -> None:
             name = key.encode()
             removed = put.version_id if put is not None else gone
-            if removed is not None:
+            if is_alone and removed is not None:
+                db.execute("DELETE FROM versions WHERE bucket = ? AND key = ?", (bucket, name))
+                if put is not None:
+                    _insert(db, bucket, [put], is_current=True)
+            elif removed is not None:
                 _forget(db, bucket, name, removed)
                 if put is not None:
                     _insert(db, bucket, [put])
                 _mark_current(db, bucket, name)
             db.execute("DELETE FROM intents WHERE bucket = ? AND key = ? AND token = ?", (bucket, name, token))
 
-        self.submit(work, writes=True).result()
+        return self.submit(work, writes=True)
+
+    # What follows is called in threads and waits for the index's own.
 
     def refresh(self, bucket: str, key: str, versions: Sequence[ObjectVersion]) -> None:
         """Replace all that is known of a key, and forget its intents; its lock is held and these are its sidecars."""
@@ -322,37 +319,40 @@ class Index:
         known = "SELECT DISTINCT bucket, key FROM intents"
         return self.submit(lambda db: [(row[0], row[1].decode()) for row in db.execute(known)], writes=False).result()
 
-    def page(self, bucket: str, name: str, query: ListQuery) -> Future[tuple[Page[ObjectVersion], list[str]]]:
+    def page(self, bucket: str, query: ListQuery) -> Future[tuple[Page[Listed], list[str]]]:
         """A page of a bucket, and the keys whose change had not settled."""
 
-        def work(db: sqlite3.Connection) -> tuple[Page[ObjectVersion], list[str]]:
+        def work(db: sqlite3.Connection) -> tuple[Page[Listed], list[str]]:
             # One transaction: a change that settles meanwhile is seen wholly as it was, intent and rows.
             db.execute("BEGIN")
             try:
                 start = max(query.prefix, query.after).encode()
                 wanted = (bucket, start, query.prefix.encode() + END)
                 rows = db.execute("SELECT DISTINCT key FROM intents WHERE bucket = ? AND key >= ? AND key < ?", wanted)
-                unsettled = sorted(key for (key,) in rows)
-                scan = _Scan(db, bucket, name, query, frozenset(unsettled))
-                keys = [key.decode() for key in unsettled]
-                truths = [_ordered(self._truth(bucket, key), all_versions=query.all_versions) for key in keys]
-                changed = (version for versions in truths for version in versions)
-                merged = heapq.merge(scan.candidates(), changed, key=lambda version: (version.key, -version.sequence))
-                return collapse(merged, query), keys
+                unsettled = sorted(key.decode() for (key,) in rows)
+                candidates = Scan(db, bucket, query, frozenset(unsettled)).candidates()
+                if unsettled:
+                    changed = [
+                        shown for key in unsettled for shown in shown_of(self._truth(bucket, key), query.all_versions)
+                    ]
+                    candidates = heapq.merge(candidates, changed, key=place_of)
+                return collapse(candidates, query), unsettled
             finally:
                 db.execute("COMMIT")
 
         return self.submit(work, writes=False)
 
 
-def _insert(db: sqlite3.Connection, bucket: str, versions: Sequence[ObjectVersion]) -> None:
+def _insert(
+    db: sqlite3.Connection, bucket: str, versions: Sequence[ObjectVersion], *, is_current: bool = False
+) -> None:
     rows = [
         (
             bucket,
             version.key.encode(),
             version.sequence,
             version.version_id,
-            0,
+            is_current,
             version.is_delete_marker,
             microseconds(version.modified),
             version.size,
@@ -385,107 +385,4 @@ def _mark_current(db: sqlite3.Connection, bucket: str, key: bytes) -> None:
         db.execute(
             "UPDATE versions SET is_current = ? WHERE bucket = ? AND key = ? AND sequence = ?",
             (place == 0, bucket, key, sequence),
-        )
-
-
-def _ordered(versions: Sequence[ObjectVersion], *, all_versions: bool) -> list[ObjectVersion]:
-    """A key's versions as a listing takes them: newest first, each with the time when it stopped being current."""
-    newest_first = sorted(versions, key=lambda version: -version.sequence)
-    if not all_versions:
-        return [version for version in newest_first[:1] if not version.is_delete_marker]
-    newest, older = newest_first[:1], newest_first[1:]
-    return newest + [replace(old, noncurrent=new.modified) for old, new in zip(older, newest_first, strict=False)]
-
-
-class _Scan:
-    """The rows of a bucket as candidates of a page: in order, seeking over what a common prefix hides."""
-
-    def __init__(
-        self, db: sqlite3.Connection, bucket: str, name: str, query: ListQuery, skipped: frozenset[bytes]
-    ) -> None:
-        self._db = db
-        self._bucket = bucket
-        self._name = name
-        self._query = query
-        self._skipped = skipped
-        self._end = query.prefix.encode() + END
-        self._previous: ObjectVersion | None = None
-
-    def candidates(self) -> Iterator[ObjectVersion]:
-        """Everything that the page may show, and little more."""
-        query, start = self._query, self._query.prefix.encode()
-        if query.skipped_prefix is not None:
-            start = query.skipped_prefix.encode() + END
-        elif query.after.encode() >= start:
-            key = query.after.encode()
-            if query.all_versions and query.after_sequence:
-                yield from self._rest_of_key(key, query.after_sequence)
-            # Of current versions there is one a key: `collapse` sees whether it was given.
-            start = key if query.after_sequence and not query.all_versions else key + b"\0"
-        yield from self._from(start)
-
-    def _rest_of_key(self, key: bytes, sequence: int) -> Iterator[ObjectVersion]:
-        """The versions of the key where the last page ended, below the last one that it showed."""
-        if key in self._skipped or not key.startswith(self._query.prefix.encode()):
-            return
-        newer = self._db.execute(NEXT_NEWER, (self._bucket, key, sequence - 1)).fetchone()
-        after = None if newer is None else moment(newer[0])
-        for row in self._db.execute(OLDER, (self._bucket, key, sequence, self._query.limit + 1)):
-            version = self._version(row)
-            yield version if after is None else replace(version, noncurrent=after)
-            after = version.modified
-
-    def _from(self, start: bytes) -> Iterator[ObjectVersion]:
-        # Without prefixes that hide keys, as many as the page shows.
-        rows = ROWS if self._query.delimiter else min(self._query.limit + 1, MAX_ROWS)
-        while True:
-            found = self._rows(start, rows)
-            seek: bytes | None = None
-            for row in found:
-                if row[0] in self._skipped:
-                    continue
-                version = self._version(row)
-                yield self._with_noncurrent(version)
-                hidden = self._query.common_prefix(version.key)
-                if hidden is not None:
-                    seek = hidden.encode() + END
-                    break
-            if seek is not None:
-                # Hiding prefixes want few rows each.
-                start, rows = seek, 2
-            elif len(found) < rows:
-                return
-            else:
-                last_key, last_sequence = bytes(found[-1][0]), found[-1][1]
-                if self._query.all_versions:
-                    # The rows may have ended between two versions of this key.
-                    yield from self._rest_of_key(last_key, last_sequence)
-                start, rows = last_key + b"\0", min(rows * 2, MAX_ROWS)
-
-    def _rows(self, start: bytes, limit: int) -> list[Any]:
-        statement = VERSIONS if self._query.all_versions else LISTED
-        return self._db.execute(statement, (self._bucket, start, self._end, limit)).fetchall()
-
-    def _with_noncurrent(self, version: ObjectVersion) -> ObjectVersion:
-        previous, self._previous = self._previous, version
-        if not self._query.all_versions or previous is None or previous.key != version.key:
-            return version
-        return replace(version, noncurrent=previous.modified)
-
-    def _version(self, row: Any) -> ObjectVersion:
-        return ObjectVersion(
-            bucket=self._name,
-            key=row[0].decode(),
-            sequence=row[1],
-            version_id=row[2],
-            is_delete_marker=bool(row[4]),
-            modified=moment(row[5]),
-            size=row[6],
-            etag=row[7],
-            owner=row[8],
-            storage_class=row[9],
-            checksums=dict.fromkeys(row[10].split(","), "") if row[10] else {},
-            checksum_type=row[11],
-            content=row[12],
-            revision=row[13],
         )

@@ -26,6 +26,7 @@ from post3.storage.documents import (
     tags_member,
     to_json,
 )
+from post3.storage.filesystem import _files
 
 
 def dump(document: Mapping[str, Any]) -> bytes:
@@ -35,20 +36,7 @@ def dump(document: Mapping[str, Any]) -> bytes:
 
 def read_file(path: str) -> bytes | None:
     """A small file whole; None when it is not there."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        content = os.read(fd, 65_536)
-        if len(content) < 65_536:
-            return content
-        pieces = [content]
-        while pieces[-1]:
-            pieces.append(os.read(fd, 1 << 20))
-        return b"".join(pieces)
-    finally:
-        os.close(fd)
+    return _files.read(path.encode())
 
 
 def read_document(path: str) -> Document | None:

@@ -10,7 +10,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final, ParamSpec, TypeVar
@@ -18,7 +18,7 @@ from typing import Final, ParamSpec, TypeVar
 from post3.errors import InternalError, NoSuchBucket, ServiceUnavailable, StaleBucket
 from post3.model.bucket import Bucket
 from post3.model.object import ObjectVersion
-from post3.storage.filesystem.durable import Disk, Locks
+from post3.storage.filesystem.durable import Disk, Held, Locks
 from post3.storage.filesystem.index import Index
 from post3.storage.filesystem.layout import KeyPlace, bucket_folder, bucket_stripe, key_place, key_stem, key_stripe
 from post3.storage.filesystem.sidecar import load_bucket, read_file, read_version
@@ -63,6 +63,8 @@ class Store:
         self._met: dict[str, _Met] = {}
         self._folders: dict[str, str] = {}
         self._turns: dict[str, asyncio.Lock] = {}
+        self._held: dict[KeyPlace, Held] = {}
+        """The locks of the changes that are under way."""
 
     # Threads
 
@@ -124,14 +126,20 @@ class Store:
 
     def check(self, bucket: Bucket) -> None:
         """Raise StaleBucket or NoSuchBucket unless the bucket still is as it was loaded. One stat, as a rule."""
-        folder = self.folder(bucket)
         try:
-            modified = os.stat(f"{folder}/bucket.json").st_mtime_ns
+            changed = os.stat(f"{self.folder(bucket)}/bucket.json").st_mtime_ns
         except FileNotFoundError:
+            changed = -1
+        self.check_changed(bucket, changed)
+
+    def check_changed(self, bucket: Bucket, changed: int) -> None:
+        """The same, given when its record was changed, in nanoseconds; -1 where there is none."""
+        folder = self.folder(bucket)
+        if changed < 0:
             self._met.pop(folder, None)
-            raise NoSuchBucket(BucketName=bucket.name) from None
+            raise NoSuchBucket(BucketName=bucket.name)
         met = self._met.get(folder)
-        if met is None or met.modified != modified:
+        if met is None or met.modified != changed:
             met = self.meet(folder)
         if met.bucket.revision != bucket.revision:
             raise StaleBucket(BucketName=bucket.name)
@@ -191,11 +199,16 @@ class Store:
         place = self.place(bucket, key)
         stripe = key_stripe(place.folder, place.stem)
 
+        record = f"{place.folder}/bucket.json"
+
         def work() -> T:
-            with self.locks.shared(bucket_stripe(bucket.name)):
-                self.check(bucket)
-                with self.locks.held(stripe):
-                    return act(place)
+            held = self._held[place] = self.locks.enter(bucket_stripe(bucket.name), record, stripe)
+            try:
+                self.check_changed(bucket, held.changed)
+                return act(place)
+            finally:
+                del self._held[place]
+                held.leave()
 
         # Requests of this process for one key wait here, where they take no thread from others.
         async with self._turn(stripe):
@@ -211,21 +224,24 @@ class Store:
     def indexed(self, place: KeyPlace, bucket: Bucket) -> Iterator[Settlement]:
         """Surround one change of a key's sidecars with its intent and its settlement in the index.
 
-        When the change fails half-way, the sidecars tell what it did.
+        The change must call `begin` right before its first step: the intent is noted while it gets ready. When it fails
+        half-way, the sidecars tell what it did. The settlement is not waited for: until it is made listings read the
+        sidecars, and the change's locks stay taken, so that the next one of the key is settled after it.
         """
         token = secrets.token_hex(8)
-        self.index.intend(bucket.id, place.key, token)
-        settlement = Settlement()
+        settlement = Settlement(self.index.intend(bucket.id, place.key, token))
         try:
             yield settlement
         except BaseException:
-            self.index.refresh(bucket.id, place.key, self.readable_versions(place, bucket.name))
+            if settlement.intent.exception() is None:
+                self.index.refresh(bucket.id, place.key, self.readable_versions(place, bucket.name))
             raise
-        try:
-            self.index.settle(bucket.id, place.key, token, put=settlement.put, gone=settlement.gone)
-        except Exception:
-            # The change is made and durable; its intent stays, so listings read the sidecars until it is settled.
-            logger.exception("the index could not settle a change")
+        alone = not bucket.versioning
+        settled = self.index.settle(
+            bucket.id, place.key, token, put=settlement.put, gone=settlement.gone, is_alone=alone
+        )
+        self._held[place].hand_on(settled)
+        settled.add_done_callback(_tell_failure)
 
     def settle_left(self, bucket: str, bucket_id: str, keys: Sequence[str]) -> None:
         """Settle, from the sidecars, what somebody left unsettled; a key whose lock is taken is still being changed."""
@@ -250,5 +266,18 @@ class Store:
 class Settlement:
     """What a change did, told to the index."""
 
+    intent: Future[None]
     put: ObjectVersion | None = None
     gone: str | None = None
+
+    def begin(self) -> None:
+        """Wait until the intent is noted: from now on the sidecars may change. Raises sqlite3.Error."""
+        self.intent.result()
+
+
+def _tell_failure(settled: Future[None]) -> None:
+    """Log what the index could not settle. The change is made and durable; its intent stays, so listings read the
+    sidecars until it is settled.
+    """
+    if (error := settled.exception()) is not None:
+        logger.error("the index could not settle a change", exc_info=error)

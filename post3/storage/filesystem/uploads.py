@@ -75,7 +75,8 @@ class FilesystemUploads(FilesystemVersions):
         wanted = [one for one in uploads if one.version_id is None and one.key.startswith(query.prefix)]
         # Completed ones whose record does not say so yet are left out.
         shown = [one for one in wanted if version_of_upload(self.store, key_place(folder, one.key), one) is None]
-        return collapse(sorted(shown, key=lambda upload: (upload.key, upload.upload_id)), query)
+        shown.sort(key=lambda upload: (upload.key, upload.upload_id))
+        return collapse(shown, query)
 
     async def put_part(self, bucket: Bucket, upload: Upload, part: Part) -> Part:
         """See Uploads."""

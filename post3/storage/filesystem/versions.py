@@ -12,7 +12,7 @@ from datetime import datetime
 
 from post3.errors import NoSuchKey, NoSuchVersion, ServiceUnavailable
 from post3.model.bucket import Bucket
-from post3.model.listing import ListQuery, Page
+from post3.model.listing import Listed, ListQuery, Page
 from post3.model.object import NEW_VERSION, NULL_VERSION, Guard, ObjectVersion, no_guard
 from post3.model.record import Entry
 from post3.storage.documents import microseconds, moment
@@ -66,7 +66,7 @@ class FilesystemVersions(FilesystemJournal):
             if replaced is not None:
                 self._condemn_bytes(place, replaced)
             path = place.sidecar(stored.version_id)
-            self.store.disk.replace(path, dump_version(stored))
+            self.store.disk.replace(path, dump_version(stored), before=settlement.begin)
             settlement.put = stored
         if waiting is not None:
             forgive(waiting)
@@ -178,7 +178,7 @@ class FilesystemVersions(FilesystemJournal):
             new = replace(change(old), revision=old.revision + 1)
             with self.store.indexed(place, bucket) as settlement, self.telling(place, old, new, journal):
                 path = place.sidecar(old.version_id)
-                self.store.disk.replace(path, dump_version(new))
+                self.store.disk.replace(path, dump_version(new), before=settlement.begin)
                 settlement.put = new
             return new if version_id is None else replace(new, noncurrent=self._noncurrent(place, bucket, new))
 
@@ -198,16 +198,16 @@ class FilesystemVersions(FilesystemJournal):
                 return None
             with self.store.indexed(place, bucket) as settlement, self.telling(place, old, None, journal):
                 self._condemn_bytes(place, old)
-                self.store.disk.remove(place.sidecar(version_id))
+                self.store.disk.remove(place.sidecar(version_id), before=settlement.begin)
                 settlement.gone = version_id
             return old
 
         return await self.store.change(bucket, key, delete)
 
-    async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[ObjectVersion]:
+    async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[Listed]:
         """See Versions. What a dead process left unsettled is settled on the way."""
         self.store.check(bucket)
-        page, unsettled = await asyncio.wrap_future(self.store.index.page(bucket.id, bucket.name, query))
+        page, unsettled = await asyncio.wrap_future(self.store.index.page(bucket.id, query))
         if unsettled:
             self.store.threads.submit(self.store.settle_left, bucket.name, bucket.id, unsettled)
         return page

@@ -6,20 +6,19 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from post3.model.bucket import Bucket
-from post3.model.listing import CommonPrefix, ListQuery, Page
-from post3.model.object import ObjectVersion
+from post3.model.listing import CommonPrefix, Listed, ListQuery, Page
 from post3.model.upload import Upload
 from post3.storage.postgres.connections import Connections, Row
 from post3.storage.postgres.rows import load_listed, load_upload, text
 from post3.storage.postgres.store import bucket_id, check_row
 
-K = TypeVar("K", ObjectVersion, Upload)
+K = TypeVar("K", Listed, Upload)
 
 BEHIND: Final = b"\xff"
 """Behind all keys that begin with what stands before it: no UTF-8 contains it."""
 
 
-async def list_versions(connections: Connections, bucket: Bucket, query: ListQuery) -> Page[ObjectVersion]:
+async def list_versions(connections: Connections, bucket: Bucket, query: ListQuery) -> Page[Listed]:
     """A page of versions, or of current objects."""
     if not query.all_versions:
         return await _list(connections, bucket, query, "list_current", (), load_listed)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from post3.errors import NoSuchKey, NoSuchVersion, ServiceUnavailable
 from post3.model.bucket import Bucket
-from post3.model.listing import ListQuery, Page
+from post3.model.listing import Listed, ListQuery, Page
 from post3.model.object import NULL_VERSION, Blob, Guard, ObjectVersion, no_guard
 from post3.model.record import Entry
 from post3.storage.places import check_named, taken
@@ -133,7 +133,7 @@ class PostgresVersions:
             return await self.store.connections.transact(delete)
         return await self.store.connections.change(delete)
 
-    async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[ObjectVersion]:
+    async def list_versions(self, bucket: Bucket, query: ListQuery) -> Page[Listed]:
         """See Versions."""
         return await list_versions(self.store.connections, bucket, query)
 

@@ -1,0 +1,87 @@
+"""Sanic's side of a connection, but for the parsing of heads, which is ours."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from sanic.exceptions import BadRequest, PayloadTooLarge
+from sanic.http import Http
+from sanic.request import Request as SanicRequest
+from sanic.server import HttpProtocol
+
+from post3.server.head import Head, check_lines, check_target, parse_headers, parse_request_line
+from post3.server.wire import Stream
+
+_END: Final = b"\r\n\r\n"
+
+
+class Requests(Http):
+    """A connection's requests, one after another."""
+
+    __slots__ = ("_may_stay",)
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        super().__init__(protocol)  # type: ignore[no-untyped-call]  # Sanic has no types here
+        self._may_stay: bool = protocol.app.config.KEEP_ALIVE
+
+    async def http1_request_header(self) -> None:
+        """Receive a head and parse it into `request`; a body may follow.
+
+        Raises PayloadTooLarge, BadRequest and InvalidURI.
+        """
+        end = await self._receive_head()
+        text = self.recv_buffer[:end].decode(errors="surrogateescape")
+        line, *lines = text.split("\r\n")
+        method, self.url, version = parse_request_line(line)
+        self.head_only = method.upper() == "HEAD"
+        headers = parse_headers(lines, version)
+        check_target(self.url)
+        check_lines(text, len(lines))
+        stays = headers.get("connection", "" if version == "1.0" else "keep-alive")
+        self.keep_alive = self._may_stay and stays.lower() == "keep-alive"
+        stream = cast(Stream, self)
+        expect_body(stream, headers)
+        # Of the two line ends behind the head, Sanic wants the second one before the first chunk.
+        del self.recv_buffer[: end + (2 if stream.request_body == "chunked" else 4)]
+        self.request = cast(SanicRequest, Head(method, self.url, version, headers, stream))
+
+    async def _receive_head(self) -> int:
+        """Where the head ends in the buffer."""
+        buffer: bytearray = self.recv_buffer
+        searched = 0
+        while (end := buffer.find(_END, searched)) < 0:
+            searched = max(0, len(buffer) - 3)
+            if searched >= self.HEADER_MAX_SIZE:
+                break
+            await self._receive_more()
+        if not 0 <= end < self.HEADER_MAX_SIZE:
+            raise PayloadTooLarge("Request header exceeds the size limit")
+        return end
+
+    async def error_response(self, exception: Exception) -> None:
+        """Tell of what Sanic finds wrong, to which it wants a request of its own kind."""
+        self.request = None  # type: ignore[assignment]  # so it is until there is one
+        await super().error_response(exception)
+
+
+def expect_body(stream: Stream, headers: dict[str, str]) -> None:
+    """Get ready to read what these headers announce. Raises BadRequest."""
+    stream.request_bytes_left = stream.request_bytes = 0
+    if "transfer-encoding" in headers:
+        stream.request_body = "chunked"
+    elif "content-length" in headers:
+        stream.request_body = True
+        try:
+            stream.request_bytes_left = stream.request_bytes = int(headers["content-length"])
+        except ValueError:
+            raise BadRequest("Bad content-length") from None
+    else:
+        return
+    stream.expecting_continue = "expect" in headers
+
+
+class S3Protocol(HttpProtocol):
+    """One connection."""
+
+    __slots__ = ()
+    HTTP_CLASS = Requests
