@@ -1,7 +1,7 @@
 """How the C library gives memory back: blocks of a body come by the thousand; they are used again, and do not stay.
 
 A block that is mapped by itself costs a fault for each of its pages, and the time to clear them: more than half of what
-a download costs (docs/decisions/0023). Kept by glibc as it likes, blocks stay for ever, and in a heap for each thread.
+a download costs (docs/decisions/0021). Kept by glibc as it likes, blocks stay for ever, and in a heap for each thread.
 So there is one heap for all, and of what is free in it only a little is kept: the rest goes back every second.
 """
 

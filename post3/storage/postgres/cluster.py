@@ -76,7 +76,7 @@ log_checkpoints = off
 """
 ALLOCATOR: Final = {"MALLOC_MMAP_THRESHOLD_": str(8 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(8 * 2**20)}
 """For glibc: a session uses the memory of its rows of 1 MiB again, and may keep so much of it. Getting it from the
-system for each row takes a third of its time (docs/decisions/0023)."""
+system for each row takes a third of its time (docs/decisions/0021)."""
 ARCHIVING: Final = """\
 wal_level = replica
 archive_mode = on
