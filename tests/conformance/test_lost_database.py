@@ -89,7 +89,7 @@ async def other() -> AsyncIterator[Connection]:
 
 async def cut_connections(other: Connection) -> None:
     """End all connections of post3 from the database's side, as a restart does."""
-    await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'post3'")
+    await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'post3%'")
 
 
 async def cut_holds(store: PostgresBackend, other: Connection) -> None:
@@ -187,7 +187,7 @@ async def test_a_cut_change_is_answered_503_and_made_at_most_once(
 async def until_one_waits_for_a_lock() -> None:
     """From a connection of its own: a transaction sees the activity as it was when it first looked."""
     watcher = await asyncpg.connect(database_url())
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'post3' AND wait_event_type = 'Lock'"
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'post3%' AND wait_event_type = 'Lock'"
     for _ in range(1000):
         if await watcher.fetchval(waits):
             break

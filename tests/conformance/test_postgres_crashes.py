@@ -119,7 +119,7 @@ async def sessions() -> set[int]:
     """The sessions that servers have on the database: ours, the dying process's, and those of other tests' servers."""
     connection = await asyncpg.connect(database_url())
     try:
-        rows = await connection.fetch("SELECT pid FROM pg_stat_activity WHERE application_name = 'post3'")
+        rows = await connection.fetch("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'post3%'")
     finally:
         await connection.close()
     return {row["pid"] for row in rows}
