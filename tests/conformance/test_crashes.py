@@ -343,6 +343,12 @@ class Diary:
             yield f"{event.target} was renamed into place before it was synced"
         if self.find("sync", os.path.dirname(event.target), place) < 0:
             yield f"{event.target} was renamed into place, and its folder not synced"
+        folder = os.path.dirname(event.target)
+        made = self.find("make", folder)
+        # Else somebody else, who finds the folder, would answer before it lasts. A bucket, or an upload, has its own.
+        is_shared = "/versions/" in event.target or "/records/" in event.target
+        if is_shared and -1 < made < place and not made < self.find("sync", os.path.dirname(folder), made) < place:
+            yield f"{event.target} was renamed into a folder that was not yet synced where it stands"
 
     def _moved_on(self, path: str, place: int) -> bool:
         """Whether it was renamed, or removed, later: then that is what counts."""

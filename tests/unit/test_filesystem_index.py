@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
@@ -23,10 +24,11 @@ from post3.model.bucket import Bucket
 from post3.model.listing import CommonPrefix, Listed, ListQuery, Page, collapse
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.storage.documents import moment
-from post3.storage.filesystem import scan
+from post3.storage.filesystem import scan, uploads
 from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.filesystem.index import Index
-from post3.storage.filesystem.layout import key_place, key_stripe
+from post3.storage.filesystem.layout import KeyPlace, key_place, key_stripe
+from post3.storage.filesystem.store import Store
 from post3.storage.listed import listed
 from tests.conftest import create_bucket, get, keys, names, put, put_in_parts, put_marker, set_versioning
 
@@ -506,3 +508,60 @@ def test_nobody_else_may_read_the_index(tmp_path: Path) -> None:
         assert [path.stat().st_mode & 0o077 for path in files] == [0] * len(files)
     finally:
         opened.index.close()
+
+
+# The locks of a change
+
+
+async def test_a_change_keeps_its_key_until_it_is_over_though_the_index_has_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upload is noted as completed behind the settlement: nobody else may come in between."""
+    free: list[bool] = []
+
+    def complete(store: Store, place: KeyPlace, *rest: Any) -> None:
+        store.index.intents()  # waits for all that was queued before
+        with store.locks.tried(key_stripe(place.folder, place.stem)) as is_free:
+            free.append(is_free)
+        real(store, place, *rest)
+
+    real = uploads.complete
+    monkeypatch.setattr(uploads, "complete", complete)
+    async with opened(tmp_path) as backend:
+        bucket = await create_bucket(backend, "bucket")
+        await put_in_parts(backend, bucket, "key", b"one", b"two")
+        assert free == [False]
+        await put(backend, bucket, "key", b"the locks are given back")
+
+
+async def test_a_key_stays_locked_until_its_change_is_settled(tmp_path: Path) -> None:
+    """Else a later change, by another process, could be settled before it."""
+    async with opened(tmp_path) as backend:
+        bucket = await create_bucket(backend, "bucket")
+        place = backend.store.place(bucket, "key")
+        stripe = key_stripe(place.folder, place.stem)
+        going, gone_on = threading.Event(), threading.Event()
+
+        def hold(_: sqlite3.Connection) -> None:
+            going.set()
+            gone_on.wait(30)
+
+        settle = backend.store.index.settle
+
+        def held_up(*args: Any, **kwargs: Any) -> Any:
+            backend.store.index.submit(hold, writes=True)
+            going.wait(30)
+            return settle(*args, **kwargs)
+
+        backend.store.index.settle = held_up  # type: ignore[method-assign]  # so that it waits
+        await put(backend, bucket, "key", b"x")
+        with backend.store.locks.tried(stripe) as is_free:
+            assert not is_free
+        gone_on.set()
+        assert await keys(backend, bucket) == ["key"]
+        for _ in range(1000):
+            with backend.store.locks.tried(stripe) as is_free:
+                if is_free:
+                    return
+            await asyncio.sleep(0.01)
+        raise AssertionError("the lock was never given back")

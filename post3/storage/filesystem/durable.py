@@ -27,8 +27,6 @@ class Disk:
     def __init__(self, fresh: str, *, durable: bool) -> None:
         self.fresh = fresh
         self._durable = durable
-        self._unsynced: dict[str, list[str]] = {}
-        """Folders that were made just now, and the folders to be synced for them."""
 
     def sync(self, fd: int) -> None:
         """Bring an open file, or folder, to the disk."""
@@ -47,8 +45,16 @@ class Disk:
 
     def make_folders(self, path: str) -> None:
         """Make a folder and those above it, each one durable in its parent. What is there is left alone."""
-        for parent in _made(path):
-            self.sync_folder(parent)
+        try:
+            os.mkdir(path, 0o700)
+        except FileNotFoundError:
+            self.make_folders(os.path.dirname(path))
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path, 0o700)
+        except FileExistsError:
+            # Somebody else may have made it this instant, and not synced it yet.
+            pass
+        self.sync_folder(os.path.dirname(path))
 
     def create(self, path: str) -> int:
         """Open a new file for writing, its folders made where they lack. The caller syncs file and folder."""
@@ -84,18 +90,11 @@ class Disk:
             raise
 
     def _place(self, name: str, path: str) -> None:
-        """Rename a file into a folder that is made where it lacks.
-
-        Folders that were made are synced in theirs at the end, when a journaling file system has little left to do.
-        """
+        """Rename a file into a folder that is made where it lacks."""
         folder = os.path.dirname(path)
         try:
             while not _files.place(name.encode(), path.encode(), folder.encode(), self._durable):
-                self._unsynced.setdefault(folder, []).extend(_made(folder))
-            # Whoever made the folder this instant may not have synced it yet.
-            for parent in self._unsynced.get(folder, ()):
-                self.sync_folder(parent)
-            self._unsynced.pop(folder, None)
+                self.make_folders(folder)
         except Unsynced as error:
             raise _may_be_undone(path, error) from error
 
@@ -115,21 +114,6 @@ class Disk:
         self.sync_folder(os.path.dirname(path))
 
 
-def _made(path: str) -> list[str]:
-    """Make a folder and those above it; the folders to be synced for that, from above. What is there is left alone."""
-    above: list[str] = []
-    try:
-        os.mkdir(path, 0o700)
-    except FileNotFoundError:
-        above = _made(os.path.dirname(path))
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path, 0o700)
-    except FileExistsError:
-        # Somebody else may have made it this instant, and not synced it yet.
-        pass
-    return [*above, os.path.dirname(path)]
-
-
 def _may_be_undone(path: str, error: OSError) -> InternalError:
     return InternalError(f"{path} was changed, but a loss of power may undo that: {error}")
 
@@ -145,24 +129,24 @@ def write_all(fd: int, *chunks: bytes | memoryview) -> None:
 class Held:
     """The locks of one change: its bucket's, shared, and its key's, alone; given back once."""
 
-    __slots__ = ("_files", "changed")
+    __slots__ = ("_files", "_until", "changed")
 
     def __init__(self, shared: int, held: int, changed: int) -> None:
-        self._files: tuple[int, int] | None = (shared, held)
+        self._files = (shared, held)
+        self._until: Future[Any] | None = None
         self.changed = changed
         """When the bucket's record was changed, in nanoseconds; -1 where there is none, and then no key is held."""
 
-    def leave(self) -> None:
-        """Give them back, unless they are handed on."""
-        if self._files is not None:
-            _files.leave(*self._files)
-            self._files = None
+    def keep_until(self, work: Future[Any]) -> None:
+        """Let them stay taken, also when the change leaves them, until this work is done, whoever does it."""
+        self._until = work
 
-    def hand_on(self, work: Future[Any]) -> None:
-        """Have them given back when this work is done, whoever does it."""
-        files, self._files = self._files, None
-        if files is not None:
-            work.add_done_callback(lambda _: _files.leave(*files))
+    def leave(self) -> None:
+        """Give them back, once the change is over."""
+        if self._until is None:
+            _files.leave(*self._files)
+        else:
+            self._until.add_done_callback(lambda _: _files.leave(*self._files))
 
 
 class Locks:

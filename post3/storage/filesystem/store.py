@@ -240,7 +240,7 @@ class Store:
         settled = self.index.settle(
             bucket.id, place.key, token, put=settlement.put, gone=settlement.gone, is_alone=alone
         )
-        self._held[place].hand_on(settled)
+        self._held[place].keep_until(settled)
         settled.add_done_callback(_tell_failure)
 
     def settle_left(self, bucket: str, bucket_id: str, keys: Sequence[str]) -> None:
