@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
 from post3.client import calls, copying, deletion, directories, downloads, syncing, uploads
 from post3.client.body import CHUNK
-from post3.client.connection import BaseClient, Connection, making
+from post3.client.connection import BaseClient, Connection, forget_metadata, making, region_of
 from post3.client.errors import ClientError
 from post3.client.locations import Remote, folder, parse_location
 from post3.client.model import Bucket, ObjectInfo, Prefix, Transferred
@@ -304,8 +304,8 @@ class AsyncClient(BaseClient):
 
         with making(connection):
             session = AioSession(profile=connection.profile)
-            connection.prepare(session)
-            region = connection.region_of(session)
+            forget_metadata(session)
+            region = region_of(session, connection.region)
             anonymous = connection.access_key is None and await session.get_credentials() is None
             made = session.create_client(**connection.options(region, anonymous=anonymous))
             s3 = await self._open.enter_async_context(made)

@@ -13,7 +13,7 @@ import botocore.session
 
 from post3.client import calls, copying, deletion, directories, downloads, syncing, uploads
 from post3.client.body import Body
-from post3.client.connection import BaseClient, Connection, making
+from post3.client.connection import BaseClient, Connection, forget_metadata, making, region_of
 from post3.client.locations import Remote, folder, parse_location
 from post3.client.model import Bucket, ObjectInfo, Prefix, Transferred
 from post3.client.pages import Pages, bucket_pages, object_pages
@@ -292,8 +292,8 @@ def _connect(connection: Connection) -> tuple[S3Client, str]:
     """The boto3 client, and its region."""
     with making(connection):
         session = botocore.session.Session(profile=connection.profile)
-        connection.prepare(session)
-        region = connection.region_of(session)
+        forget_metadata(session)
+        region = region_of(session, connection.region)
         anonymous = connection.access_key is None and session.get_credentials() is None
         made = boto3.Session(botocore_session=session, region_name=region)
         return made.client(**connection.options(region, anonymous=anonymous)), region

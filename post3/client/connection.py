@@ -52,17 +52,6 @@ class Connection:
         if self.retries < 0:
             raise InvalidArgument(f"retries is 0 or more, not {self.retries}.")
 
-    def prepare(self, session: Session) -> None:
-        """Keep the session from asking a cloud machine's metadata address for keys."""
-        resolver = session.get_component("credential_provider")
-        for provider in ("container-role", "iam-role"):
-            resolver.remove(provider)
-
-    def region_of(self, session: Session) -> str:
-        """The region told, else the one of environment or profile, else us-east-1."""
-        region: str | None = self.region or session.get_config_variable("region")
-        return region or DEFAULT_REGION
-
     def options(self, region: str, *, anonymous: bool) -> dict[str, Any]:
         """What boto3 and aiobotocore are given to make a client of S3."""
         return {
@@ -90,6 +79,19 @@ class Connection:
             "response_checksum_validation": "when_supported",
             "user_agent_extra": f"post3/{__version__}",
         }
+
+
+def forget_metadata(session: Session) -> None:
+    """Keep a session from asking a cloud machine's metadata address for keys."""
+    resolver = session.get_component("credential_provider")
+    for provider in ("container-role", "iam-role"):
+        resolver.remove(provider)
+
+
+def region_of(session: Session, told: str | None) -> str:
+    """The region told, else the one of environment or profile, else us-east-1."""
+    region: str | None = told or session.get_config_variable("region")
+    return region or DEFAULT_REGION
 
 
 def endpoint_of(endpoint: str | None, environment: Mapping[str, str] | None = None) -> str:

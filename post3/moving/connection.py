@@ -17,13 +17,13 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import create_parser
 
+from post3.client.connection import forget_metadata, region_of
 from post3.moving.sides import GoneError, MovingError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 T = TypeVar("T")
-REGION: Final = "us-east-1"
 RAW: Final = "Raw"
 """Under this name an answer carries its XML, for what botocore's reading of it loses."""
 KEPT_RAW: Final = (
@@ -62,11 +62,10 @@ def connect(url: str, keys: Keys, connections: int) -> S3Client:
     """A client of an endpoint. Raises MovingError when the profile cannot be used."""
     try:
         session = botocore.session.Session(profile=keys.profile or None)
-        # Not the chain's last link: off AWS it waits long for a machine that is not there.
-        session.get_component("credential_provider").remove("iam-role")
+        forget_metadata(session)
         if keys.access_key:
             session.set_credentials(keys.access_key, keys.secret_key, keys.session_token or None)
-        region = keys.region or session.get_config_variable("region") or REGION
+        region = region_of(session, keys.region)
         is_signed = session.get_credentials() is not None
         made: S3Client = boto3.Session(botocore_session=session, region_name=region).client(
             "s3", endpoint_url=url, config=_config(connections, is_signed=is_signed)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError
 
 from post3._chunker import BLOCK_SIZE
+from post3.client.connection import DEFAULT_REGION
 from post3.errors import S3Error
 from post3.model.bucket import Bucket
 from post3.model.checksums import DIGEST_SIZES
@@ -22,7 +23,7 @@ from post3.model.object import NULL_VERSION, Blob, ObjectVersion, Part
 from post3.model.tree import one, text
 from post3.moving import comparing
 from post3.moving.bucket_documents import read_documents
-from post3.moving.connection import RAW, REGION, RefusedError, ask, in_thread
+from post3.moving.connection import RAW, RefusedError, ask, in_thread
 from post3.moving.listing import is_of_post3, objects, placed, versions
 from post3.moving.sides import BucketState, GoneError, MovingError, Whole
 from post3.s3.headers import STORED_HEADERS
@@ -59,7 +60,7 @@ class EndpointSide:
     async def bucket(self, name: str) -> BucketState | None:
         """See Side."""
         try:
-            region = (await ask(self.client.head_bucket, Bucket=name)).get("BucketRegion", REGION)
+            region = (await ask(self.client.head_bucket, Bucket=name)).get("BucketRegion", DEFAULT_REGION)
         except GoneError:
             return None
         owner, acl, lost = await self._bucket_rights(name)
@@ -68,7 +69,7 @@ class EndpointSide:
             name=name,
             owner=owner,
             created=await self._made_at(name),
-            region="" if region == REGION else region,
+            region="" if region == DEFAULT_REGION else region,
             acl=acl,
         )
         documents = await read_documents(self.client, bucket)

@@ -12,12 +12,13 @@ from email.utils import parsedate_to_datetime
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, Final
 
+from post3.client.connection import DEFAULT_REGION
 from post3.model.bucket import Bucket
 from post3.model.object import NULL_VERSION, ObjectVersion, Part
 from post3.model.tagging import to_header
 from post3.moving import comparing
 from post3.moving.bucket_documents import put_document
-from post3.moving.connection import REGION, RefusedError, ask
+from post3.moving.connection import RefusedError, ask
 from post3.moving.digests import Digesting
 from post3.moving.endpoint import EndpointSide
 from post3.moving.sides import MovingError, Read, Whole
@@ -92,7 +93,7 @@ class EndpointTarget(EndpointSide):
 
     def _location(self) -> dict[str, Any]:
         region = self.client.meta.region_name
-        return {} if region == REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        return {} if region == DEFAULT_REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
 
     async def _set_versioning(self, name: str, status: str) -> None:
         await ask(self.client.put_bucket_versioning, Bucket=name, VersioningConfiguration={"Status": status})
