@@ -74,9 +74,10 @@ def parse_headers(lines: list[str], version: str) -> dict[str, str]:
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon:
+        # Other letters have small ones that are ASCII, such as the Kelvin sign's k.
+        if not colon or not name.isascii():
             raise BadRequest("Bad Request")
-        name, value = name.lower(), value.lstrip().rstrip(" \t")
+        name, value = name.lower(), value.strip(" \t")
         if name in headers:
             if name in _LENGTHS:
                 raise BadRequest("Bad Request")
@@ -106,6 +107,8 @@ def _check_framing(headers: dict[str, str], version: str) -> None:
         if not (length.isascii() and length.isdigit()):
             raise BadRequest("Content-Length must be digits.")
     if coding is not None:
+        if not coding.isascii():
+            raise BadRequest("Bad content-length")
         headers["transfer-encoding"] = coding = coding.lower()
         if version == "1.0":
             raise BadRequest("HTTP/1.0 has no transfer codings.")

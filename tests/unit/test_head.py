@@ -42,6 +42,12 @@ def test_an_expectation_is_kept_if_it_is_known(expects: str, kept: bool) -> None
         ["content-length: 0x5"],
         ["content-length: \xb2"],
         ["content-length:"],
+        ["content-length: \x0c5"],
+        ["content-length:\xa05"],
+        ["transfer-encoding: \x0bchunked"],
+        ["transfer-encoding: \x1fchunked"],
+        ["transfer-encoding: chun\u212aed"],  # the Kelvin sign, whose small letter is k
+        ["\u212aey: 1"],
     ],
 )
 def test_headers_that_could_be_read_in_two_ways_are_refused(lines: list[str]) -> None:
