@@ -9,7 +9,7 @@ import click
 
 from post3.cli.asking import ObjectCommand, json_option, print_json, with_client
 from post3.cli.places import BUCKET, S3Path
-from post3.client.errors import Conflict
+from post3.client.errors import ClientError, Conflict
 from post3.config import ConfigError
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def rb(client: Client, buckets: Sequence[S3Path], force: bool, as_json: bool) ->
         except Conflict as error:
             if error.code != "BucketNotEmpty" or force:
                 raise
-            raise ConfigError(f"{place} is not empty; --force deletes all that is in it.") from error
+            told = f"{place} is not empty; --force deletes all that is in it."
+            # Wrong usage is when nothing was done.
+            raise ConfigError(told) if place == buckets[0] else ClientError(told) from error
         if as_json:
             print_json({"bucket": place.bucket})
         else:

@@ -19,6 +19,7 @@ from post3.client.directories import Omitted, walk
 from post3.client.errors import Damaged
 from post3.client.locations import check_names, path_inside
 from post3.client.model import ObjectInfo
+from post3.client.resume import parse_plan
 from post3.config import ConfigError
 
 if TYPE_CHECKING:
@@ -64,10 +65,22 @@ def plan(client: Client, sources: Sequence[Place], target: Place, *, recursive: 
     if recursive:
         if len(sources) > 1:
             raise ConfigError("--recursive takes one source; say it once for each of them.")
-        return _plan_folder(client, sources[0], target)
+        return _unclashing(_plan_folder(client, sources[0], target))
     if len(sources) > 1 and not (isinstance(target, S3Path | LocalPath) and target.is_folder):
         raise ConfigError(f"Several sources need a folder to go to; end {target} with a slash if it is one.")
-    return Plan(tuple(_plan_one(client, source, target) for source in sources))
+    return _unclashing(Plan(tuple(_plan_one(client, source, target) for source in sources)))
+
+
+def _unclashing(plan: Plan) -> Plan:
+    """The plan, unless one transfer would write over what another one wrote, or has yet to read. Raises ConfigError."""
+    sources = {transfer.source for transfer in plan.transfers}
+    written: dict[Place, Place] = {}
+    for transfer in plan.transfers:
+        if (other := written.setdefault(transfer.target, transfer.source)) is not transfer.source:
+            raise ConfigError(f"{other} and {transfer.source} would both become {transfer.target}.")
+        if transfer.target in sources:
+            raise ConfigError(f"{transfer.source} would become {transfer.target}, which is to be copied itself.")
+    return plan
 
 
 def _plan_one(client: Client, source: Place, target: Place) -> Transfer:
@@ -195,9 +208,9 @@ def _nothing_partial(path: Path, *, resume: bool) -> Iterator[None]:
 def drop_partial(path: Path) -> None:
     """Remove what a download to this path left, unless another one is at work there, or it is no download's."""
     part, record = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.part.json")
-    if not record.exists():
-        return
     with suppress(OSError), open(part, "rb") as file:
+        if parse_plan(record.read_text(encoding="utf-8", errors="replace")) is None:
+            return
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         part.unlink()
         record.unlink()

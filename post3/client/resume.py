@@ -78,6 +78,8 @@ class PartialFile:
         self._lock = Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         known = self._record.exists()
+        if known and parse_plan(self._record.read_text(encoding="utf-8", errors="replace")) is None:
+            raise ClientError(f"{self._record} is in the way and is no download of post3's: move it away.")
         if not known:
             if os.path.lexists(self._data):
                 raise ClientError(f"{self._data} is in the way and is no download of post3's: move it away.")

@@ -104,7 +104,8 @@ def sync(
     check_workers(workers)
     if isinstance(source, Path) and isinstance(target, Path):
         raise InvalidArgument("sync is between a folder and S3, or within S3: write one of them as s3://bucket/prefix.")
-    omitted: list[str] = []
+    _refuse_overlap(source, target)
+    omitted: list[Omitted] = []
     wanted = yield from _list(source, chosen, omitted, missing_ok=False)
     present = yield from _list(target, chosen, omitted if isinstance(source, Remote) else [], missing_ok=True)
     if isinstance(target, Path):
@@ -113,16 +114,32 @@ def sync(
     for name, item in wanted.items():
         if (yield from _differs(item, present.get(name))):
             jobs.append(_job(name, item, source, target, progress))
-    surplus = [name for name in present if name not in wanted] if delete else []
+    # What the source has, but is not taken along, is no reason to delete it in the target.
+    hidden = [one.path.relative_to(source).as_posix() for one in omitted] if isinstance(source, Path) else []
+    surplus = [name for name in present if name not in wanted and not _is_in(name, hidden)] if delete else []
     if not dry_run:
         yield from perform(jobs, workers)
         yield from _delete(target, surplus, present)
     deletions = [Action("delete", "", _address(target, name), present[name].size) for name in surplus]
     actions = (*(job.action for job in jobs), *deletions)
-    return Transferred(actions, skipped=len(wanted) - len(jobs), omitted=tuple(omitted))
+    return Transferred(actions, skipped=len(wanted) - len(jobs), omitted=tuple(map(str, omitted)))
 
 
-def _list(place: Location, chosen: Filter, omitted: list[str], *, missing_ok: bool) -> Script[dict[str, Item]]:
+def _refuse_overlap(source: Location, target: Location) -> None:
+    """Raise InvalidArgument where one place is in the other: it would be copied, or deleted, while it is looked at."""
+    if isinstance(source, Path) or isinstance(target, Path) or source.bucket != target.bucket:
+        return
+    if source.prefix.startswith(target.prefix) or target.prefix.startswith(source.prefix):
+        one, other = source.address(""), target.address("")
+        raise InvalidArgument(f"{one} and {other} are in one another: name two places apart.")
+
+
+def _is_in(name: str, others: Iterable[str]) -> bool:
+    """Whether it is one of the others, or below one."""
+    return any(name == other or name.startswith(f"{other}/") for other in others)
+
+
+def _list(place: Location, chosen: Filter, omitted: list[Omitted], *, missing_ok: bool) -> Script[dict[str, Item]]:
     """What is there, by name."""
     if isinstance(place, Remote):
         objects = yield from list_remote(place)
@@ -130,7 +147,7 @@ def _list(place: Location, chosen: Filter, omitted: list[str], *, missing_ok: bo
     if missing_ok and not (yield Local(place.exists)):
         return {}
     found: list[LocalFile | Omitted] = yield Local(lambda: list(walk(place)))
-    omitted += [str(one) for one in found if isinstance(one, Omitted)]
+    omitted += [one for one in found if isinstance(one, Omitted)]
     return {one.name: one for one in found if isinstance(one, LocalFile) and chosen.takes(one.name)}
 
 

@@ -78,8 +78,8 @@ class EndpointTarget(EndpointSide):
             await ask(self.client.create_bucket, Bucket=name, **self._location())
             there = Bucket(id="", name=name, owner=wanted.owner, created=wanted.created, acl=wanted.acl)
         elif not overwrite and (differing := _settable(wanted, there)):
-            if wanted.versioning and not there.versioning:
-                raise MovingError("the bucket is there without versioning, and the source's has versions")
+            if wanted.versioning and there.versioning != "Enabled":
+                await self._resume_versioning(wanted, there)
             self._left[name] = differing
             return differing
         if wanted.versioning and there.versioning != "Enabled":
@@ -90,6 +90,16 @@ class EndpointTarget(EndpointSide):
             except RefusedError:
                 continue  # seen when the bucket is compared at the end
         return []
+
+    async def _resume_versioning(self, wanted: Bucket, there: Bucket) -> None:
+        """Let a bucket that is there take versions once more; they are suspended again at the end, as the source's are.
+
+        Raises MovingError where it does not have them as the source has: versions would replace one another.
+        """
+        if there.versioning != wanted.versioning:
+            how = "with versioning suspended" if there.versioning else "without versioning"
+            raise MovingError(f"the bucket is there {how}, and the source's has versions")
+        await self._set_versioning(wanted.name, "Enabled")
 
     def _location(self) -> dict[str, Any]:
         region = self.client.meta.region_name

@@ -153,6 +153,9 @@ def test_a_full_bucket_is_removed_only_by_force(shell: Shell, bucket: str) -> No
     shell.s3.delete_object(Bucket=bucket, Key="key")
     shell.s3.create_multipart_upload(Bucket=bucket, Key="upload")
     assert "--force" in shell.refused(2, "rb", f"s3://{bucket}")
+    empty = new_bucket(shell.s3)
+    some = shell.run("rb", f"s3://{empty}", f"s3://{bucket}")
+    assert (some.exit_code, some.stdout) == (1, f"Removed s3://{empty}.\n"), "wrong usage is when nothing was done"
     assert shell.document("rb", f"s3://{bucket}", "--force") == {"bucket": bucket}
 
 
@@ -316,6 +319,30 @@ def test_what_is_moved_is_there_and_no_longer_here(shell: Shell, bucket: str, tr
     shell.told("mv", f"s3://{bucket}/across/a.txt", tmp_path / "one")
     assert (tmp_path / "one").read_text() == "a"
     assert shell.keys(bucket) == [f"across/{name}" for name in TREE[1:]]
+
+
+def test_two_sources_never_become_one_target(shell: Shell, bucket: str, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x").write_text(folder)
+        shell.s3.put_object(Bucket=bucket, Key=f"{folder}/x", Body=folder.encode())
+    local = (tmp_path / "one" / "x", tmp_path / "two" / "x")
+    assert "would both become" in shell.refused(2, "mv", *local, f"s3://{bucket}/up/")
+    (tmp_path / "down").mkdir()
+    remote = (f"s3://{bucket}/one/x", f"s3://{bucket}/two/x")
+    assert "would both become" in shell.refused(2, "cp", *remote, f"{tmp_path}/down/")
+    assert [path.read_text() for path in local] == ["one", "two"]
+    assert shell.keys(bucket) == ["one/x", "two/x"]
+
+
+def test_nothing_is_written_over_what_is_still_to_be_copied(shell: Shell, bucket: str) -> None:
+    for key in ("p/x", "p/p/x"):
+        shell.s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    for verb in ("cp", "mv"):
+        told = shell.refused(2, verb, "-r", f"s3://{bucket}/p", f"s3://{bucket}")
+        assert "is to be copied itself" in told
+    assert shell.told("cat", f"s3://{bucket}/p/x") == "p/x"
+    assert shell.keys(bucket) == ["p/p/x", "p/x"]
 
 
 def test_what_cannot_be_copied_is_not_deleted(shell: Shell, tmp_path: Path) -> None:
@@ -569,7 +596,19 @@ def test_a_folder_s_own_mark_is_copied_where_it_can_be(shell: Shell, bucket: str
 def test_somebody_else_s_part_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file.part").write_text("not a download's")
     drop_partial(tmp_path / "file")
-    assert files_in(tmp_path) == ["file.part"]
+    (tmp_path / "file.part.json").write_text("{}")
+    drop_partial(tmp_path / "file")
+    assert files_in(tmp_path) == ["file.part", "file.part.json"]
+
+
+def test_an_object_that_is_called_like_a_record_of_downloads_is_not_lost(
+    shell: Shell, bucket: str, tmp_path: Path
+) -> None:
+    shell.s3.put_object(Bucket=bucket, Key="f/big.part.json", Body=b'{"a": 1}')
+    shell.s3.put_object(Bucket=bucket, Key="f/big", Body=bytes(9 * 1024 * 1024))
+    shell.told("cp", f"s3://{bucket}/f/big.part.json", f"{tmp_path}/big.part.json")
+    assert "in the way" in shell.refused(1, "cp", f"s3://{bucket}/f/big", f"{tmp_path}/big")
+    assert (tmp_path / "big.part.json").read_text() == '{"a": 1}'
 
 
 @pytest.mark.parametrize("command", ["ls", "cat"])

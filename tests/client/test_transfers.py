@@ -280,6 +280,25 @@ def test_sync_deletes_only_when_told_and_never_what_a_pattern_keeps_out(
     assert sorted(tree(source)) == ["keep", "old.log", "own/log", "sub/x.log", "y/log"]
 
 
+def test_sync_deletes_nothing_that_the_source_has_but_leaves_out(client: Client, bucket: str, tmp_path: Path) -> None:
+    source, place = fill(tmp_path / "source", a="1"), f"s3://{bucket}"
+    (tmp_path / "outside").mkdir()
+    (source / "link").symlink_to(tmp_path / "outside")
+    (source / "dangling").symlink_to(tmp_path / "nothing")
+    for key in ("link/x", "dangling", "linked", "old"):
+        client.put_object(bucket, key, "")
+    assert client.sync(source, place, delete=True).deleted == 2
+    assert keys(client, bucket) == ["a", "dangling", "link/x"]
+
+
+@pytest.mark.parametrize(("source", "target"), [("p", ""), ("", "p"), ("p/q", "p"), ("p", "p")])
+def test_sync_refuses_places_that_are_in_one_another(client: Client, bucket: str, source: str, target: str) -> None:
+    client.put_object(bucket, "p/q/x", "")
+    with pytest.raises(InvalidArgument, match="in one another"):
+        client.sync(f"s3://{bucket}/{source}", f"s3://{bucket}/{target}", delete=True)
+    assert keys(client, bucket) == ["p/q/x"]
+
+
 def test_sync_needs_s3_on_one_side_and_a_source_that_exists(client: Client, bucket: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="s3://"):
         client.sync(tmp_path, tmp_path / "other")

@@ -18,7 +18,7 @@ from post3.moving.endpoint import EndpointSource
 from post3.moving.endpoint_target import EndpointTarget
 from post3.moving.store import StoreSide
 from post3.storage.memory import MemoryBackend
-from tests.conftest import SOME_TAGS, content_of, get, put
+from tests.conftest import SOME_TAGS, content_of, create_bucket, get, put, set_versioning
 from tests.moving.conftest import ANYBODY
 from tests.moving.filled import CONFIGURATIONS, DATAS, HEADERS, PARTS, copied, problems, put_encrypted, versions_of
 from tests.servers import post3_serve
@@ -128,6 +128,38 @@ async def test_what_changed_since_is_brought_to_the_endpoint(filled: MemoryBacke
     assert await body_of(client, "plain", "a") == b"changed"
     assert await body_of(client, "versioned", "key") == b"fifth"
     assert (await copied(filled, EndpointTarget(client))).total("copied") == 0
+
+
+async def test_a_bucket_whose_versions_are_suspended_takes_more_of_them(client: S3Client) -> None:
+    source, name = MemoryBackend(), "suspended"
+    await create_bucket(source, name)
+    for turn in ("first", "second"):
+        bucket = await set_versioning(source, name, "Enabled")
+        for number in range(2):
+            await put(source, bucket, "key", f"{turn} {number}".encode())
+        await set_versioning(source, name, "Suspended")
+        report = await copied(source, EndpointTarget(client))
+        assert problems(report, "failed") == {}
+        # The bucket differs from now on, and is left so.
+        client.put_bucket_tagging(Bucket=name, Tagging={"TagSet": [{"Key": "own", "Value": "1"}]})
+    versions = client.list_object_versions(Bucket=name)["Versions"]
+    bodies = [await body_of(client, name, "key", VersionId=one["VersionId"]) for one in versions]
+    assert bodies == [b"second 1", b"second 0", b"first 1", b"first 0"]
+    assert client.get_bucket_versioning(Bucket=name)["Status"] == "Suspended"
+
+
+async def test_a_bucket_without_running_versions_is_refused_for_a_source_that_has_them(client: S3Client) -> None:
+    source, name = MemoryBackend(), "running"
+    await create_bucket(source, name)
+    bucket = await set_versioning(source, name, "Enabled")
+    await put(source, bucket, "key", b"1")
+    client.create_bucket(Bucket=name)
+    for status in ("Enabled", "Suspended"):
+        client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": status})
+    report = await copied(source, EndpointTarget(client))
+    assert report.total("copied") == 0
+    assert not report.is_equal
+    assert client.list_objects_v2(Bucket=name)["KeyCount"] == 0
 
 
 async def test_versions_in_another_order_are_replaced_when_asked(filled: MemoryBackend, client: S3Client) -> None:

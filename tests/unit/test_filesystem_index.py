@@ -24,7 +24,7 @@ from post3.model.bucket import Bucket
 from post3.model.listing import CommonPrefix, Listed, ListQuery, Page, collapse
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.storage.documents import moment
-from post3.storage.filesystem import scan, uploads
+from post3.storage.filesystem import parts, scan
 from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.filesystem.index import Index
 from post3.storage.filesystem.layout import KeyPlace, key_place, key_stripe
@@ -525,8 +525,8 @@ async def test_a_change_keeps_its_key_until_it_is_over_though_the_index_has_sett
             free.append(is_free)
         real(store, place, *rest)
 
-    real = uploads.complete
-    monkeypatch.setattr(uploads, "complete", complete)
+    real = parts.complete
+    monkeypatch.setattr("post3.storage.filesystem.uploads.complete", complete)
     async with opened(tmp_path) as backend:
         bucket = await create_bucket(backend, "bucket")
         await put_in_parts(backend, bucket, "key", b"one", b"two")
