@@ -134,7 +134,7 @@ def test_what_botocore_signs_by_version_2_verifies(
 
 
 @bounded
-@given(access_keys, secrets, regions, st.dictionaries(texts, texts, max_size=3))
+@given(access_keys, secrets, regions, st.dictionaries(texts.filter("conditions".__ne__), texts, max_size=3))
 def test_forms_that_botocore_signs_verify(access_key: str, secret: str, region: str, policy: dict[str, Any]) -> None:
     verify = authenticator(access_key, secret).authenticate_form
     by_version_4 = verify(signed_form(signing.v4_form(access_key, secret, region), policy), now())
@@ -155,8 +155,9 @@ def means(sent: Sent) -> tuple[Any, ...]:
 
 def changed(text: str, data: st.DataObject, alphabet: str) -> str:
     """The text with one character changed, left out, or put in."""
-    at = data.draw(st.integers(0, len(text)))
-    end = data.draw(st.integers(at, min(at + 1, len(text))))
+    # Not drawn from the text's length: that changes with the time that was signed, and no case could be repeated.
+    at = data.draw(st.integers(0, 10**6)) % (len(text) + 1)
+    end = at + data.draw(st.integers(0, 1))
     new: str = data.draw(st.sampled_from(["", *alphabet]))
     return text[:at] + new + text[end:]
 

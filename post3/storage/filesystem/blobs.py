@@ -218,12 +218,18 @@ class DataFile:
         """Remove what was written, when the write that is under way has ended."""
         try:
             with self._busy:
-                self._close()
-                for path in (self._path, ledger_file(self._place.folder, self._content)):
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(path)
+                self._unlink()
         except OSError:
             logger.exception("bytes that were not wanted are left to the collector")
+
+    def _unlink(self) -> None:
+        # Closed last: until then the collector takes it for a file that is being written.
+        try:
+            for path in (self._path, ledger_file(self._place.folder, self._content)):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+        finally:
+            self._close()
 
     def _close(self) -> None:
         self._ended = True
