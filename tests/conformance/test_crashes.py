@@ -59,6 +59,8 @@ class Cut:
         "utime",
         "fsync",
         "open",
+        "pwrite",
+        "fdatasync",
         "link",
         "symlink",
     )
@@ -93,8 +95,8 @@ class Cut:
     def _wrapped(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             if self._changes(name, args) and self.step():
-                if name == "write":
-                    call(args[0], args[1][: len(args[1]) // 2])
+                if name in ("write", "pwrite"):
+                    call(args[0], args[1][: len(args[1]) // 2], *args[2:])
                 os._exit(CUT)
             return call(*args, **kwargs)
 
@@ -127,11 +129,11 @@ def run_cut(root: str, name: str, step: int) -> NoReturn:
     """Make a change, and die at its step, or at its end."""
 
     async def run() -> None:
-        case, cut = CASES[name], Cut(step)
+        case, cut = CASES[name.removesuffix(LOGGED)], Cut(step)
         cut.install()
         if case.from_open:
             cut.arm()
-        backend = a_store(root)
+        backend = a_store(root, durable=name.endswith(LOGGED))
         await backend.open()
         cut.arm()
         await case.act(backend)
@@ -154,6 +156,15 @@ def cutter() -> Iterator[Cutter]:
 
 CASES: Final = Cases(changes.CASES)
 case = CASES.case
+LOGGED: Final = " with a log"
+"""Behind a case's name: what changes is logged, and synced. The others show what is left without."""
+BY_LOG: Final = (
+    "put inline",
+    "replace inline by inline",
+    "replace parts by stored",
+    "delete inline",
+    "change a version",
+)
 
 
 @case("open a new store", from_open=True)
@@ -188,8 +199,8 @@ async def _open_without_index(_backend: FilesystemBackend) -> None:
 # Looking
 
 
-def a_store(root: Path | str) -> FilesystemBackend:
-    return FilesystemBackend(Path(root), durable=False)
+def a_store(root: Path | str, *, durable: bool = False) -> FilesystemBackend:
+    return FilesystemBackend(Path(root), durable=durable)
 
 
 @contextlib.asynccontextmanager
@@ -231,15 +242,16 @@ async def check_death(backend: FilesystemBackend, name: str, before: object) -> 
 
 
 @pytest.mark.parametrize("watched", [False, True], ids=["opened again", "open all the time"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *(f"{name}{LOGGED}" for name in BY_LOG)])
 async def test_a_change_that_is_cut_short_is_made_wholly_or_not_at_all(
     cutter: Cutter, tmp_path: Path, name: str, watched: bool
 ) -> None:
-    before = await prepared(tmp_path / "base", name)
+    case = name.removesuffix(LOGGED)
+    before = await prepared(tmp_path / "base", case)
     whole = tmp_path / "whole"
     shutil.copytree(tmp_path / "base", whole)
     async with opened(whole) as backend:
-        await CASES[name].act(backend)
+        await CASES[case].act(backend)
         after = await sight(backend)
     died, step, made = True, 0, False
     while died:
@@ -249,11 +261,11 @@ async def test_a_change_that_is_cut_short_is_made_wholly_or_not_at_all(
         if watched:
             async with opened(copy) as backend:
                 died = cutter.dies(str(copy), name, step)
-                made, again = await check_death(backend, name, before)
+                made, again = await check_death(backend, case, before)
         else:
             died = cutter.dies(str(copy), name, step)
             async with opened(copy) as backend:
-                made, again = await check_death(backend, name, before)
+                made, again = await check_death(backend, case, before)
         assert again == after, f"died at step {step}"
         shutil.rmtree(copy)
     assert made or before == after, "the change was answered, and is not there"
@@ -282,6 +294,8 @@ class Diary:
         self._keep(monkeypatch, "open", self._opened)
         self._keep(monkeypatch, "write", lambda _, fd, *_args: self._add("write", self._paths.get(fd, "")))
         self._keep(monkeypatch, "fsync", lambda _, fd: self._add("sync", self._paths[fd]))
+        self._keep(monkeypatch, "pwrite", lambda _, fd, *_args: self._add("write", os.readlink(f"/proc/self/fd/{fd}")))
+        self._keep(monkeypatch, "fdatasync", lambda _, fd: self._add("sync", os.readlink(f"/proc/self/fd/{fd}")))
         self._keep(monkeypatch, "rename", lambda _, path, target: self._add("rename", path, target))
         self._keep(monkeypatch, "mkdir", lambda _, path, *_args: self._add("make", path))
         self._keep(monkeypatch, "unlink", lambda _, path, *_args: self._add("unlink", path))
@@ -321,19 +335,25 @@ class Diary:
     def last(self, what: str, path: str, before: int) -> int:
         return max((place for place in range(before) if self.events[place] == Event(what, path)), default=-1)
 
+    def is_logged(self, place: int) -> bool:
+        """Whether the log was written, and synced after that, before this place."""
+        written = (at for at, event in enumerate(self.events) if event.what == "write" and "/log/" in event.path)
+        last = max((at for at in written if at < place), default=-1)
+        return last >= 0 and last < self.find("sync", self.events[last].path, last) < place
+
     def breaches(self) -> list[str]:
         """What a loss of power after the last event could undo, or leave half-done."""
         found: list[str] = []
         for place, event in enumerate(self.events):
-            if event.what == "rename":
+            if "/versions/" in event.path + event.target:
+                if event.what in ("rename", "unlink") and not self.is_logged(place):
+                    found.append(f"{event.target or event.path} was changed before the log was synced")
+            elif event.what == "rename":
                 found += self._of_rename(place, event)
             elif event.what == "make" and not self._moved_on(event.path, place):
                 folder = os.path.dirname(event.path)
                 if self.find("sync", folder, place) < 0:
                     found.append(f"{event.path} was made, and its folder not synced")
-            elif event.what == "unlink" and event.path.endswith(".json") and "/versions/" in event.path:
-                if self.find("sync", os.path.dirname(event.path), place) < 0:
-                    found.append(f"{event.path} was removed, and its folder not synced")
             elif event.what == "write" and "/data/" in event.path and self.find("sync", event.path, place) < 0:
                 found.append(f"{event.path} was written and not synced")
         return found
@@ -346,7 +366,7 @@ class Diary:
         folder = os.path.dirname(event.target)
         made = self.find("make", folder)
         # Else somebody else, who finds the folder, would answer before it lasts. A bucket, or an upload, has its own.
-        is_shared = "/versions/" in event.target or "/records/" in event.target
+        is_shared = "/records/" in event.target
         if is_shared and -1 < made < place and not made < self.find("sync", os.path.dirname(folder), made) < place:
             yield f"{event.target} was renamed into a folder that was not yet synced where it stands"
 
@@ -394,9 +414,9 @@ async def test_bytes_are_in_the_ledger_before_they_are_written_and_after_they_ar
     synced = diary.find("sync", f"{data}/{stored.content}", written)
     shown = diary.find("sync", data, synced)
     (owned,) = (place for place, event in enumerate(diary.events) if event.target == sidecar)
-    kept = diary.find("sync", os.path.dirname(sidecar), owned)
+    logged = max(at for at, event in enumerate(diary.events) if event.what == "sync" and "/log/" in event.path)
     forgiven = diary.find("unlink", f"{folder}/ledger/{stored.content}")
-    assert -1 < named[0] < entered < written < synced < shown < owned < kept < forgiven
+    assert -1 < named[0] < entered < written < synced < shown < logged < owned < forgiven
     if old is not None:
         (condemned,) = (place for place, event in enumerate(diary.events) if event.target.endswith(old.content))
         assert condemned < diary.find("sync", f"{folder}/ledger", condemned) < owned

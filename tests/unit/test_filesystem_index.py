@@ -26,7 +26,7 @@ from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.storage.documents import moment
 from post3.storage.filesystem import parts, scan
 from post3.storage.filesystem.backend import FilesystemBackend
-from post3.storage.filesystem.index import Index
+from post3.storage.filesystem.index import Index, Intent, Work
 from post3.storage.filesystem.layout import KeyPlace, key_place, key_stripe
 from post3.storage.filesystem.store import Store
 from post3.storage.listed import listed
@@ -143,7 +143,7 @@ def test_a_page_is_what_the_model_makes_of_the_sidecars(
         rows = dict(truths)
         for key, (before, after) in unsettled.items():
             rows[key], truths[key] = of_key(key, before), of_key(key, after)
-            alone.index.intend(bucket, key, "token")
+            alone.index.intend(Intent(bucket, key, "token"))
         for key, versions in rows.items():
             alone.index.fill(bucket, versions)
             alone.truths[bucket, key] = truths[key]
@@ -155,7 +155,7 @@ def test_a_key_on_its_way_out_takes_no_common_prefix_along(alone: Opened, all_ve
     bucket = alone.bucket()
     alone.index.fill(bucket, [version(1, key=key) for key in ("a/1", "a/2", "b/1", "c", "c0", "d/1")])
     for key in ("a/1", "b/1", "c"):
-        alone.index.intend(bucket, key, "token")
+        alone.index.intend(Intent(bucket, key, "token"))
     page = alone.page(bucket, ListQuery(delimiter="/", all_versions=all_versions))
     assert names(page) == ["a/", "c0", "d/"]
 
@@ -163,7 +163,7 @@ def test_a_key_on_its_way_out_takes_no_common_prefix_along(alone: Opened, all_ve
 def test_the_keys_of_unsettled_changes_are_told_with_the_page(alone: Opened) -> None:
     bucket = alone.bucket()
     for key in ("a", "b/1", "b/2", "c"):
-        alone.index.intend(bucket, key, "token")
+        alone.index.intend(Intent(bucket, key, "token"))
     _, unsettled = alone.index.page(bucket, ListQuery(prefix="b/")).result(10)
     assert unsettled == ["b/1", "b/2"]
     assert alone.asked[-2:] == ["b/1", "b/2"]
@@ -239,7 +239,7 @@ def test_versions_of_a_key_behind_the_page_cost_nothing(alone: Opened) -> None:
 def test_unsettled_keys_outside_the_page_are_not_read(alone: Opened) -> None:
     bucket = alone.bucket()
     for key in ("a", "m", "z"):
-        alone.index.intend(bucket, key, "token")
+        alone.index.intend(Intent(bucket, key, "token"))
     alone.asked.clear()
     alone.page(bucket, ListQuery(prefix="m"))
     assert alone.asked == ["m"]
@@ -440,9 +440,9 @@ async def left_unsettled(backend: FilesystemBackend, bucket: Bucket) -> None:
     place = backend.store.place(bucket, "é")
     for version_id in place.version_ids():
         os.unlink(place.sidecar(version_id))
-    backend.store.index.intend(bucket.id, "é", "dead")
+    backend.store.index.intend(Intent(bucket.id, "é", "dead"))
     backend.store.index.refresh(bucket.id, "parts", [])
-    backend.store.index.intend(bucket.id, "parts", "dead")
+    backend.store.index.intend(Intent(bucket.id, "parts", "dead"))
 
 
 async def test_a_list_shows_and_settles_what_was_left_unsettled(tmp_path: Path) -> None:
@@ -472,7 +472,7 @@ async def test_a_key_that_is_being_changed_is_not_settled_by_others(tmp_path: Pa
         bucket = await fill(backend)
         place = backend.store.place(bucket, "a")
         with backend.store.locks.held(key_stripe(place.folder, place.stem)):
-            backend.store.index.intend(bucket.id, "a", "alive")
+            backend.store.index.intend(Intent(bucket.id, "a", "alive"))
             backend.store.settle_left("bucket", bucket.id, ["a"])
             assert backend.store.index.intents() == [(bucket.id, "a")]
         backend.store.settle_left("bucket", bucket.id, ["a"])
@@ -484,7 +484,7 @@ async def test_what_is_known_of_buckets_that_are_gone_is_dropped(tmp_path: Path)
         await fill(backend)
         before = await rows(backend)
         backend.store.index.fill("gone", [version(1, key="key")])
-        backend.store.index.intend("gone", "key", "dead")
+        backend.store.index.intend(Intent("gone", "key", "dead"))
     async with opened(tmp_path) as backend:
         assert await rows(backend) == before
 
@@ -493,7 +493,7 @@ async def test_a_list_of_common_prefixes_sees_unsettled_keys_too(tmp_path: Path)
     async with opened(tmp_path) as backend:
         bucket = await fill(backend)
         backend.store.index.refresh(bucket.id, "b/1", [])
-        backend.store.index.intend(bucket.id, "b/1", "dead")
+        backend.store.index.intend(Intent(bucket.id, "b/1", "dead"))
         page = await backend.list_versions(bucket, ListQuery(delimiter="/"))
         assert CommonPrefix("b/") in page.entries
 
@@ -554,7 +554,7 @@ async def test_a_key_stays_locked_until_its_change_is_settled(tmp_path: Path) ->
             return settle(*args, **kwargs)
 
         backend.store.index.settle = held_up  # type: ignore[method-assign]  # so that it waits
-        await put(backend, bucket, "key", b"x")
+        await put(backend, bucket, "key", b"x" * 20_000)
         with backend.store.locks.tried(stripe) as is_free:
             assert not is_free
         gone_on.set()
@@ -562,6 +562,35 @@ async def test_a_key_stays_locked_until_its_change_is_settled(tmp_path: Path) ->
         for _ in range(1000):
             with backend.store.locks.tried(stripe) as is_free:
                 if is_free:
+                    return
+            await asyncio.sleep(0.01)
+        raise AssertionError("the lock was never given back")
+
+
+async def test_a_small_put_keeps_its_key_locked_until_it_is_settled(tmp_path: Path) -> None:
+    async with opened(tmp_path) as backend:
+        bucket = await create_bucket(backend, "bucket")
+        place = backend.store.place(bucket, "key")
+        stripe = key_stripe(place.folder, place.stem)
+        gone_on, write, calls = threading.Event(), backend.store.index.write, 0
+
+        def held_up(works: Sequence[Work]) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 2:  # the intents came before
+                gone_on.wait(30)
+            write(works)
+
+        backend.store.index.write = held_up  # type: ignore[method-assign]  # so that it waits
+        await put(backend, bucket, "key", b"x")
+        with backend.store.locks.tried(stripe) as is_free:
+            assert not is_free
+        assert await keys(backend, bucket) == ["key"]
+        gone_on.set()
+        for _ in range(1000):
+            with backend.store.locks.tried(stripe) as is_free:
+                if is_free:
+                    assert not backend.store.index.intents()
                     return
             await asyncio.sleep(0.01)
         raise AssertionError("the lock was never given back")

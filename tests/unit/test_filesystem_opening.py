@@ -17,6 +17,7 @@ import pytest
 
 from post3.storage.filesystem import opening
 from post3.storage.filesystem.backend import FilesystemBackend
+from post3.storage.filesystem.durable import boot_id
 from post3.storage.filesystem.layout import FORMAT
 from tests.conftest import create_bucket, get, keys, put
 
@@ -217,13 +218,13 @@ async def test_the_live_owner_of_another_machine_is_named(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "fields", [{"seconds_ago": 3600}, {"clean": True}, {"host": socket.gethostname()}, {"boot": opening.boot_id()}]
+    "fields", [{"seconds_ago": 3600}, {"clean": True}, {"host": socket.gethostname()}, {"boot": boot_id()}]
 )
 async def test_an_owner_that_is_dead_done_or_this_machine_is_followed(tmp_path: Path, fields: dict[str, Any]) -> None:
     await open_and_close(tmp_path)
     write_owner(tmp_path, **fields)
     await open_and_close(tmp_path)
-    assert owner(tmp_path) == {"host": socket.gethostname(), "boot": opening.boot_id(), "clean": True}
+    assert owner(tmp_path) == {"host": socket.gethostname(), "boot": boot_id(), "clean": True, "durable": False}
 
 
 @pytest.mark.parametrize("content", ["", "{", "\x00" * 60, "[]", "5", '"x"'])

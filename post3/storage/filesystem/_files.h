@@ -2,7 +2,9 @@
    `note` is NULL, or is called before each step that changes something: for tests, which note it down or die there. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,17 +42,25 @@ static long long changed_at(const char *path) {
     return (long long)CHANGED(found).tv_sec * BILLION + CHANGED(found).tv_nsec;
 }
 
+/* Share a lock by way of its gate, `or_not` where that would mean to wait; -1 with errno set. */
+static int share_lock(const char *gate, const char *lock, int or_not) {
+    int why, shared, passing = lock_file(gate, LOCK_SH | or_not);
+    if (passing < 0) return -1;
+    shared = lock_file(lock, LOCK_SH | or_not);
+    why = errno;
+    close(passing);
+    errno = why;
+    return shared;
+}
+
 /* Share a lock by way of its gate, see when a record was changed (-1: there is none), and then hold the key alone. */
 static int enter_locks(const char *gate, const char *lock, const char *record, const char *key,
                        int *shared, int *held, long long *changed) {
-    int why = 0, passing = lock_file(gate, LOCK_SH);
-    *shared = *held = -1;
+    int why = 0;
+    *held = -1;
     *changed = -1;
-    if (passing < 0) return errno;
-    *shared = lock_file(lock, LOCK_SH);
-    if (*shared < 0) why = errno;
-    close(passing);
-    if (why) return why;
+    *shared = share_lock(gate, lock, 0);
+    if (*shared < 0) return errno;
     *changed = changed_at(record);
     if (*changed >= 0) {
         *held = lock_file(key, LOCK_EX);
@@ -94,6 +104,16 @@ static int write_file(const char *path, const char *data, size_t size, long long
     return why;
 }
 
+/* Bring a whole file system to the disk, of which a file is open. It fails for what has failed since that was opened. */
+static int sync_file_system(int fd, const char *path) {
+    NOTE("sync all", path, "");
+#ifdef __linux__
+    return syncfs(fd) < 0 ? errno : 0;
+#else
+    return ENOSYS;
+#endif
+}
+
 enum change { RENAME, UNLINK };
 
 /* Rename a file into a folder, or unlink one there, and sync the folder. It is open before anything changes: afterwards
@@ -121,6 +141,31 @@ static int change_folder(enum change what, const char *path, const char *target,
     }
     close(fd);
     return why;
+}
+
+/* The folder of a file, made where it lacks, with those above it. */
+static int make_folder_of(const char *path) {
+    char folder[PATH_MAX];
+    const char *end = strrchr(path, '/');
+    if (end == NULL || (size_t)(end - path) >= sizeof folder) return ENAMETOOLONG;
+    memcpy(folder, path, (size_t)(end - path));
+    folder[end - path] = 0;
+    NOTE("mkdir", folder, "");
+    if (mkdir(folder, 0700) == 0 || errno == EEXIST) return 0;
+    if (errno != ENOENT) return errno;
+    int why = make_folder_of(folder);
+    if (why) return why;
+    return mkdir(folder, 0700) == 0 || errno == EEXIST ? 0 : errno;
+}
+
+/* Rename a file into a folder that is made where it lacks; nothing is synced. */
+static int place_file(const char *path, const char *target) {
+    NOTE("rename", path, target);
+    if (rename(path, target) == 0) return 0;
+    if (errno != ENOENT) return errno;
+    int why = make_folder_of(target);
+    if (why) return why;
+    return rename(path, target) < 0 ? errno : 0;
 }
 
 /* Up to so many bytes of a file; -1 with errno set. Where there may be more, `more` is the file, still open. */

@@ -5,8 +5,10 @@ A thread that gives the GIL away for a call of a few microseconds may wait for i
 does to the disk in one go is one function here, which gives it away once. The calls themselves are in _files.h.
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.errno cimport ENOENT, ENOTDIR, errno
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.errno cimport EAGAIN, EFBIG, ENOENT, ENOTDIR, errno
+from libc.stdlib cimport free, malloc
+from libc.string cimport strcmp
 from posix.unistd cimport close
 
 import os
@@ -14,16 +16,23 @@ import os
 cdef extern from "_files.h" nogil:
     ctypedef void (*note_step)(const char *, const char *, const char *) noexcept nogil
     void set_note(note_step)
+    int LOCK_EX, LOCK_NB
+    int lock_file(const char *, int)
+    long long changed_at(const char *)
+    int place_file(const char *, const char *)
     enum change:
         RENAME, UNLINK
+    int share_lock(const char *, const char *, int)
     int enter_locks(const char *, const char *, const char *, const char *, int *, int *, long long *)
     int write_file(const char *, const char *, size_t, long long, int)
     int change_folder(change, const char *, const char *, const char *, int, int *)
+    int sync_file_system(int, const char *)
     Py_ssize_t read_file(const char *, char *, size_t, int *)
 
 cdef enum:
     SMALL = 8192  # most records, with the bytes of a small body behind them
     MORE = 1048576
+    LARGEST = 32768  # and all records of small bodies, but for those with much else in them
 
 cdef object _watcher = None
 
@@ -45,6 +54,19 @@ def watch(watcher):
 cdef void tell(const char *step, const char *path, const char *target) noexcept nogil:
     with gil:
         _watcher(step.decode(), os.fsdecode(path), os.fsdecode(target))
+
+
+def share(bytes gate, bytes lock):
+    """Share `lock` by way of its gate; returns it as an open file, to be closed. Raises OSError."""
+    cdef const char *c_gate = gate
+    cdef const char *c_lock = lock
+    cdef int shared, why
+    with nogil:
+        shared = share_lock(c_gate, c_lock, 0)
+        why = errno
+    if shared < 0:
+        raise OSError(why, os.strerror(why), os.fsdecode(lock))
+    return shared
 
 
 def enter(bytes gate, bytes lock, bytes record, bytes key):
@@ -112,6 +134,173 @@ def remove(bytes path, bytes folder, bint durable):
     if why == ENOENT and reached == 1:
         return False
     return _done(why, reached, path)
+
+
+def sync_all(int fd, bytes path):
+    """Bring the whole file system of an open folder to the disk (Linux). Raises OSError, also for what has failed since
+    the folder was opened, or since the last call.
+    """
+    cdef const char *c_path = path
+    cdef int why
+    with nogil:
+        why = sync_file_system(fd, c_path)
+    if why:
+        raise OSError(why, os.strerror(why), os.fsdecode(path))
+
+
+# The same for many files in one go
+
+
+cdef struct Entry:
+    const char *gate
+    const char *lock
+    const char *record
+    const char *key
+    const char *path
+    int shared
+    int held
+    int why
+    long long changed
+    char *content
+    Py_ssize_t size
+
+
+def enter_many(list places):
+    """`enter` for many keys, none waited for, and a file of each read: a list of gate, lock, record, key and path each.
+
+    Returns the locks that were taken, as open files to be left with `leave_many`, and for each key an errno, the record's
+    time of change, and the file or None. The errno is EAGAIN where a lock was not free, EFBIG where the file has more
+    than 32 KiB; with any errno the key is not held. Raises MemoryError.
+    """
+    cdef Py_ssize_t count = len(places), at
+    cdef Entry *entries = <Entry *>malloc(count * sizeof(Entry))
+    cdef char *room = <char *>malloc(count * LARGEST)
+    if entries == NULL or room == NULL:
+        free(entries)
+        free(room)
+        raise MemoryError
+    try:
+        for at in range(count):
+            gate, lock, record, key, path = places[at]
+            entries[at].gate = PyBytes_AS_STRING(gate)
+            entries[at].lock = PyBytes_AS_STRING(lock)
+            entries[at].record = PyBytes_AS_STRING(record)
+            entries[at].key = PyBytes_AS_STRING(key)
+            entries[at].path = PyBytes_AS_STRING(path)
+            entries[at].content = room + at * LARGEST
+        with nogil:
+            for at in range(count):
+                enter_one(&entries[at], &entries[at - 1] if at else NULL)
+        taken, found = [], []
+        for at in range(count):
+            if entries[at].shared >= 0 and not (at and entries[at - 1].shared == entries[at].shared):
+                taken.append(entries[at].shared)
+            if entries[at].held >= 0:
+                taken.append(entries[at].held)
+            content = None
+            if entries[at].size >= 0:
+                content = PyBytes_FromStringAndSize(entries[at].content, entries[at].size)
+            found.append((entries[at].why, entries[at].changed, content))
+        return taken, found
+    finally:
+        free(entries)
+        free(room)
+
+
+cdef void enter_one(Entry *entry, Entry *before) noexcept nogil:
+    cdef int more
+    entry.held = -1
+    entry.size = -1
+    entry.why = 0
+    if before != NULL and not strcmp(entry.lock, before.lock) and not strcmp(entry.record, before.record):
+        # They are given back together, so one lock serves both.
+        entry.shared = before.shared
+        entry.changed = before.changed
+        if entry.shared < 0:
+            entry.why = EAGAIN
+    else:
+        entry.changed = -1
+        entry.shared = share_lock(entry.gate, entry.lock, LOCK_NB)
+        if entry.shared < 0:
+            entry.why = errno
+        else:
+            entry.changed = changed_at(entry.record)
+            if entry.changed < 0 and errno != ENOENT:
+                entry.why = errno
+    if entry.why or entry.changed < 0:
+        return
+    entry.held = lock_file(entry.key, LOCK_EX | LOCK_NB)
+    if entry.held < 0:
+        entry.why = errno
+        return
+    entry.size = read_file(entry.path, entry.content, LARGEST, &more)
+    if entry.size < 0 and errno != ENOENT and errno != ENOTDIR:
+        entry.why = errno
+    elif more >= 0:
+        close(more)
+        entry.why = EFBIG
+    if entry.why:
+        entry.size = -1
+        close(entry.held)
+        entry.held = -1
+
+
+def leave_many(list taken):
+    """Give back the locks that `enter_many` took."""
+    cdef Py_ssize_t count = len(taken), at
+    cdef int *fds = <int *>malloc(count * sizeof(int))
+    if fds == NULL:
+        raise MemoryError
+    for at in range(count):
+        fds[at] = taken[at]
+    with nogil:
+        for at in range(count):
+            close(fds[at])
+    free(fds)
+
+
+cdef struct Step:
+    const char *path
+    const char *more
+    Py_ssize_t size
+    int why
+
+
+cdef Step *steps_of(list pairs) except NULL:
+    cdef Py_ssize_t at
+    cdef Step *steps = <Step *>malloc(len(pairs) * sizeof(Step))
+    if steps == NULL:
+        raise MemoryError
+    for at in range(len(pairs)):
+        path, more = pairs[at]
+        steps[at].path = PyBytes_AS_STRING(path)
+        steps[at].more = PyBytes_AS_STRING(more)
+        steps[at].size = PyBytes_GET_SIZE(more)
+    return steps
+
+
+def write_many(list files):
+    """`write` for many files, paths and bytes, unsynced. Returns an errno for each, or 0."""
+    cdef Py_ssize_t count = len(files), at
+    cdef Step *steps = steps_of(files)
+    with nogil:
+        for at in range(count):
+            steps[at].why = write_file(steps[at].path, steps[at].more, steps[at].size, -1, 0)
+    done = [steps[at].why for at in range(count)]
+    free(steps)
+    return done
+
+
+def place_many(list files):
+    """Rename many files, from path to path, unsynced; folders are made where they lack. Returns an errno for each, or 0."""
+    cdef Py_ssize_t count = len(files), at
+    cdef Step *steps = steps_of(files)
+    with nogil:
+        for at in range(count):
+            steps[at].why = place_file(steps[at].path, steps[at].more)
+    done = [steps[at].why for at in range(count)]
+    free(steps)
+    return done
 
 
 cdef bint _done(int why, int reached, bytes path) except -1:

@@ -12,6 +12,7 @@ from post3.storage.filesystem.buckets import FilesystemBuckets
 from post3.storage.filesystem.garbage import FilesystemGarbage, count_garbage
 from post3.storage.filesystem.layout import FORMAT
 from post3.storage.filesystem.opening import HEARTBEAT, Opening
+from post3.storage.filesystem.puts import SmallPuts
 from post3.storage.filesystem.records import FilesystemRecords
 from post3.storage.filesystem.store import Store
 from post3.storage.filesystem.uploads import FilesystemUploads
@@ -30,6 +31,7 @@ class FilesystemBackend(FilesystemBuckets, FilesystemBlobs, FilesystemGarbage, F
     ) -> None:
         """A power cut may lose answered changes if not `durable`."""
         self.store = Store(os.path.abspath(root), durable=durable)
+        self.puts = SmallPuts(self.store)
         self._opening = Opening(self.store, allow_network_disk=allow_network_disk)
         self._heart: asyncio.Task[None] | None = None
 
@@ -41,6 +43,7 @@ class FilesystemBackend(FilesystemBuckets, FilesystemBlobs, FilesystemGarbage, F
     async def _beat(self) -> None:
         while True:
             self._opening.beat()
+            await self.store.run(self.store.log.tend)
             await asyncio.sleep(HEARTBEAT.total_seconds())
 
     async def close(self) -> None:

@@ -26,16 +26,16 @@ class Disk:
 
     def __init__(self, fresh: str, *, durable: bool) -> None:
         self.fresh = fresh
-        self._durable = durable
+        self.durable = durable
 
     def sync(self, fd: int) -> None:
         """Bring an open file, or folder, to the disk."""
-        if self._durable:
+        if self.durable:
             os.fsync(fd)
 
     def sync_folder(self, path: str) -> None:
         """Bring a folder's entries to the disk."""
-        if not self._durable:
+        if not self.durable:
             return
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -78,32 +78,40 @@ class Disk:
         rename. Raises OSError with nothing changed, what `before` raises, and InternalError when the very last step,
         syncing the folder, failed.
         """
-        name = self.fresh_name()
-        try:
-            _files.write(name.encode(), b"".join(chunks), -1 if modified is None else modified, self._durable)
+        with self.written(*chunks, modified=modified, durable=self.durable) as name:
             if before is not None:
                 before()
-            self._place(name, path)
+            folder = os.path.dirname(path)
+            try:
+                while not _files.place(name.encode(), path.encode(), folder.encode(), self.durable):
+                    self.make_folders(folder)
+            except Unsynced as error:
+                raise _may_be_undone(path, error) from error
+
+    @contextlib.contextmanager
+    def written(self, *chunks: bytes, modified: int | None = None, durable: bool) -> Iterator[str]:
+        """Write a file under a fresh name, synced if `durable`; it is removed again when what it is for fails."""
+        name = self.fresh_name()
+        try:
+            _files.write(name.encode(), b"".join(chunks), -1 if modified is None else modified, durable)
+            yield name
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
 
-    def _place(self, name: str, path: str) -> None:
-        """Rename a file into a folder that is made where it lacks."""
-        folder = os.path.dirname(path)
-        try:
-            while not _files.place(name.encode(), path.encode(), folder.encode(), self._durable):
-                self.make_folders(folder)
-        except Unsynced as error:
-            raise _may_be_undone(path, error) from error
+    def place(self, name: str, path: str) -> None:
+        """Rename a file into place, unsynced; its folder is made where it lacks. Raises OSError."""
+        (why,) = _files.place_many([(name.encode(), path.encode())])
+        if why:
+            raise OSError(why, os.strerror(why), path)
 
     def remove(self, path: str, before: Callable[[], None] | None = None) -> bool:
         """Unlink a file durably; False when it was not there. `before` is called first."""
         if before is not None:
             before()
         try:
-            return _files.remove(path.encode(), os.path.dirname(path).encode(), self._durable)
+            return _files.remove(path.encode(), os.path.dirname(path).encode(), self.durable)
         except Unsynced as error:
             raise _may_be_undone(path, error) from error
 
@@ -177,17 +185,8 @@ class Locks:
     @contextlib.contextmanager
     def shared(self, name: str) -> Iterator[None]:
         """Hold a lock with others that share it."""
-        gate = self._open(f"{name}-gate")
-        try:
-            fcntl.flock(gate, fcntl.LOCK_SH)
-            fd = self._open(name)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_SH)
-            except BaseException:
-                os.close(fd)
-                raise
-        finally:
-            os.close(gate)
+        lock = f"{self._folder}/{name}"
+        fd = _files.share(f"{lock}-gate".encode(), lock.encode())
         try:
             yield
         finally:
@@ -232,3 +231,12 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def boot_id() -> str:
+    """Changes with every start of the machine; empty where the system does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

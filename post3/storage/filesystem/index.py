@@ -5,24 +5,26 @@ The sidecars are the truth; the index makes listing independent of how many keys
 change and the intent goes, in one transaction. A listing that meets an intent reads that key's sidecars instead of
 its rows, so GET and LIST never disagree, even when a process died between rename and settlement.
 
-One thread of each process uses SQLite. It puts the intents and settlements of all requests at hand into one
-transaction.
+One thread of each process uses SQLite for whoever asks. It puts the intents and settlements of all requests at hand
+into one transaction. Who makes many changes at once has a connection of its own (`write`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import heapq
 import logging
 import os
 import queue
+import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
 from post3.model.listing import Listed, ListQuery, Page, collapse
@@ -51,13 +53,76 @@ WITHOUT ROWID;
 ANEW: Final = "DROP TABLE IF EXISTS versions; DROP TABLE IF EXISTS intents;"
 
 
+Work: TypeAlias = Callable[[sqlite3.Connection], Any]
+"""Something to do in a transaction."""
 Truth: TypeAlias = Callable[[str, str], Sequence[ObjectVersion]]
 """Reads a key's sidecars: a bucket's id and a key to all its versions, in no order."""
 
 
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A change of a key that is about to be made."""
+
+    bucket: str
+    """Its id."""
+    key: str
+    token: str = field(default_factory=functools.partial(secrets.token_hex, 8))
+    """Tells it from others of the key."""
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What a change did."""
+
+    intent: Intent
+    is_alone: bool
+    """Whether the key has no other version."""
+    put: ObjectVersion | None = None
+    """In place of the one with the same id."""
+    gone: str | None = None
+    """The id of a version that was removed."""
+
+
+class Writer:
+    """A connection that writes, from one thread at a time."""
+
+    def __init__(self, path: str, turns: str, *, durable: bool) -> None:
+        """`turns` is the file that is locked by whoever writes. Raises sqlite3.DatabaseError."""
+        self.connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
+        try:
+            self.connection.execute("PRAGMA journal_mode = WAL")
+            self.connection.execute(f"PRAGMA synchronous = {'NORMAL' if durable else 'OFF'}")
+            self.connection.execute("PRAGMA cache_size = -16384")
+            self._turns = os.open(turns, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def write(self, works: Sequence[Work]) -> list[Any]:
+        """Do work in one transaction, or none of it. Raises sqlite3.Error, and what the work does."""
+        # Other processes are waited for in the kernel's queue: SQLite itself sleeps, up to a tenth of a second a time.
+        fcntl.flock(self._turns, fcntl.LOCK_EX)
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            results = [work(self.connection) for work in works]
+            self.connection.execute("COMMIT")
+            return results
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self.connection.execute("ROLLBACK")
+            raise
+        finally:
+            fcntl.flock(self._turns, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go."""
+        self.connection.close()
+        os.close(self._turns)
+
+
 @dataclass(slots=True)
 class _Job:
-    work: Callable[[sqlite3.Connection], Any]
+    work: Work
     writes: bool
     done: Future[Any]
 
@@ -73,8 +138,11 @@ class Index:
         self._durable = durable
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._connection: sqlite3.Connection | None = None
-        self._turns = -1
+        self._writer: Writer | None = None
+        self._own: Writer | None = None
+        """That of `write`."""
+        self._writing = threading.Lock()
+        self._is_dirty = False
 
     def open(self) -> bool:
         """Open or create it, and start its thread; tells whether it has to be filled from the sidecars.
@@ -83,25 +151,24 @@ class Index:
         """
         # Keys are nobody else's to read: SQLite would make the file, and those beside it, for everyone.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=30)
+        writer = self._open_writer()
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {'NORMAL' if self._durable else 'OFF'}")
-            connection.execute("PRAGMA cache_size = -16384")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (version,) = writer.connection.execute("PRAGMA user_version").fetchone()
             if version not in (0, VERSION):
                 raise sqlite3.DatabaseError(f"index of version {version}")
             if not version:
-                connection.executescript(f"BEGIN IMMEDIATE; {ANEW} {SCHEMA} COMMIT;")
+                writer.connection.executescript(f"BEGIN IMMEDIATE; {ANEW} {SCHEMA} COMMIT;")
+            self._own = self._open_writer()
         except sqlite3.DatabaseError:
-            connection.close()
+            writer.close()
             raise
-        self._connection = connection
-        turns = f"{os.path.dirname(self._mark)}/index"
-        self._turns = os.open(turns, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._writer = writer
         self._thread = threading.Thread(target=self._run, name="post3-index", daemon=True)
         self._thread.start()
         return not version
+
+    def _open_writer(self) -> Writer:
+        return Writer(self._path, f"{os.path.dirname(self._mark)}/index", durable=self._durable)
 
     def filled(self) -> None:
         """Note that it shows what the sidecars say; before that, the next start fills it anew."""
@@ -113,24 +180,25 @@ class Index:
             self._jobs.put(None)
             self._thread.join()
             self._thread = None
-            os.close(self._turns)
 
     def _run(self) -> None:
-        connection = self._connection
-        assert connection is not None  # noqa: S101 - open() has just set it
-        checkpointed, dirty = time.monotonic(), False
+        writer, own = self._writer, self._own
+        assert writer is not None and own is not None  # noqa: S101, PT018 - open() has just set them
+        checkpointed = time.monotonic()
         while True:
             try:
-                first = self._jobs.get(timeout=CHECKPOINT_SECONDS if dirty else None)
+                first = self._jobs.get(timeout=CHECKPOINT_SECONDS if self._is_dirty else None)
             except queue.Empty:
-                first = _Job(lambda _: None, writes=False, done=Future())
+                first = _nothing()
             jobs, ending = self._batch(first)
-            dirty = self._perform(connection, jobs) or dirty
-            if ending or (dirty and time.monotonic() - checkpointed > CHECKPOINT_SECONDS):
-                self._checkpoint(connection)
-                checkpointed, dirty = time.monotonic(), False
+            self._perform(writer, jobs)
+            if ending or (self._is_dirty and time.monotonic() - checkpointed > CHECKPOINT_SECONDS):
+                self._is_dirty = False
+                self._checkpoint(writer.connection)
+                checkpointed = time.monotonic()
             if ending:
-                connection.close()
+                writer.close()
+                own.close()
                 return
 
     def _batch(self, first: _Job | None) -> tuple[list[_Job], bool]:
@@ -147,35 +215,30 @@ class Index:
                 return jobs, False
         return jobs, True
 
-    def _perform(self, connection: sqlite3.Connection, jobs: list[_Job]) -> bool:
-        """Do the jobs: those that write in one transaction, then those that read; tells whether any wrote."""
+    def _perform(self, writer: Writer, jobs: list[_Job]) -> None:
+        """Do the jobs: those that write in one transaction, then those that read."""
         # Who went away asks no more; from here on a job cannot be cancelled, and its result always has a taker.
         jobs = [job for job in jobs if job.done.set_running_or_notify_cancel()]
         writes = [job for job in jobs if job.writes]
         if writes:
-            self._write(connection, writes)
+            self._is_dirty = True
+            self._write(writer, writes)
         for job in jobs:
             if not job.writes:
                 try:
-                    job.done.set_result(job.work(connection))
+                    job.done.set_result(job.work(writer.connection))
                 except BaseException as error:
                     self._doubt(error)
                     job.done.set_exception(error)
-        return bool(writes)
 
-    def _write(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+    def _write(self, writer: Writer, jobs: list[_Job]) -> None:
         """Do jobs in one transaction; when one of them fails, each in one of its own: none suffers for another."""
         try:
-            with self._turn():
-                connection.execute("BEGIN IMMEDIATE")
-                results = [job.work(connection) for job in jobs]
-                connection.execute("COMMIT")
+            results = writer.write([job.work for job in jobs])
         except BaseException as error:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
             if len(jobs) > 1 and not isinstance(error, sqlite3.OperationalError):
                 for job in jobs:
-                    self._write(connection, [job])
+                    self._write(writer, [job])
                 return
             self._doubt(error)
             for job in jobs:
@@ -184,14 +247,19 @@ class Index:
             for job, result in zip(jobs, results, strict=True):
                 job.done.set_result(result)
 
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait for other processes in the kernel's queue: SQLite itself sleeps, up to a tenth of a second a time."""
-        fcntl.flock(self._turns, fcntl.LOCK_EX)
+    def write(self, works: Sequence[Work]) -> None:
+        """Do work in one transaction, in the thread that calls. Raises sqlite3.Error."""
+        own = self._own
+        assert own is not None  # noqa: S101 - it is open
         try:
-            yield
-        finally:
-            fcntl.flock(self._turns, fcntl.LOCK_UN)
+            with self._writing:
+                own.write(works)
+        except sqlite3.Error as error:
+            self._doubt(error)
+            raise
+        if not self._is_dirty:
+            self._is_dirty = True
+            self._jobs.put(_nothing())  # else its thread would not wake up to make a checkpoint
 
     def _doubt(self, error: BaseException) -> None:
         """Have the index made again at the next start when SQLite finds its file damaged."""
@@ -219,45 +287,13 @@ class Index:
         self._jobs.put(_Job(work, writes, done))
         return done
 
-    def intend(self, bucket: str, key: str, token: str) -> Future[None]:
+    def intend(self, intent: Intent) -> Future[None]:
         """Note that a key is about to change."""
-        row = (bucket, key.encode(), token)
+        return self.submit(intending([intent]), writes=True)
 
-        def work(db: sqlite3.Connection) -> None:
-            db.execute("INSERT INTO intents VALUES (?, ?, ?)", row)
-
-        return self.submit(work, writes=True)
-
-    def settle(
-        self,
-        bucket: str,
-        key: str,
-        token: str,
-        *,
-        put: ObjectVersion | None = None,
-        gone: str | None = None,
-        is_alone: bool = False,
-    ) -> Future[None]:
-        """Note what a change did: which version was put, in place of the one with the same id, or which is gone.
-
-        `is_alone` where the key has no other version.
-        """
-
-        def work(db: sqlite3.Connection) -> None:
-            name = key.encode()
-            removed = put.version_id if put is not None else gone
-            if is_alone and removed is not None:
-                db.execute("DELETE FROM versions WHERE bucket = ? AND key = ?", (bucket, name))
-                if put is not None:
-                    _insert(db, bucket, [put], is_current=True)
-            elif removed is not None:
-                _forget(db, bucket, name, removed)
-                if put is not None:
-                    _insert(db, bucket, [put])
-                _mark_current(db, bucket, name)
-            db.execute("DELETE FROM intents WHERE bucket = ? AND key = ? AND token = ?", (bucket, name, token))
-
-        return self.submit(work, writes=True)
+    def settle(self, settlement: Settlement) -> Future[None]:
+        """Note what a change did, and that it is done."""
+        return self.submit(settling([settlement]), writes=True)
 
     # What follows is called in threads and waits for the index's own.
 
@@ -341,6 +377,42 @@ class Index:
                 db.execute("COMMIT")
 
         return self.submit(work, writes=False)
+
+
+def _nothing() -> _Job:
+    return _Job(lambda _: None, writes=False, done=Future())
+
+
+def intending(intents: Sequence[Intent]) -> Work:
+    """Notes that keys are about to change."""
+    rows = [(intent.bucket, intent.key.encode(), intent.token) for intent in intents]
+    return lambda db: db.executemany("INSERT INTO intents VALUES (?, ?, ?)", rows)
+
+
+def settling(settlements: Sequence[Settlement]) -> Work:
+    """Notes what changes did, and that they are done."""
+
+    def work(db: sqlite3.Connection) -> None:
+        for settlement in settlements:
+            _settle(db, settlement)
+
+    return work
+
+
+def _settle(db: sqlite3.Connection, settlement: Settlement) -> None:
+    bucket, key = settlement.intent.bucket, settlement.intent.key.encode()
+    put = settlement.put
+    removed = put.version_id if put is not None else settlement.gone
+    if settlement.is_alone and removed is not None:
+        db.execute("DELETE FROM versions WHERE bucket = ? AND key = ?", (bucket, key))
+        if put is not None:
+            _insert(db, bucket, [put], is_current=True)
+    elif removed is not None:
+        _forget(db, bucket, key, removed)
+        if put is not None:
+            _insert(db, bucket, [put])
+        _mark_current(db, bucket, key)
+    db.execute("DELETE FROM intents WHERE bucket = ? AND key = ? AND token = ?", (bucket, key, settlement.intent.token))
 
 
 def _insert(

@@ -2,6 +2,7 @@
 
     format                              the layout's version
     lock/                               files that are only ever locked, never deleted
+    log/                                changes that the disk has, and their sidecars perhaps not yet (log.py)
     index.sqlite                        derived; deleted, it is made again
     buckets/NAME~ID/bucket.json
                     versions/ab/cd/KEY~VERSION.json     one line of JSON, then the bytes of a small body

@@ -14,14 +14,15 @@ from datetime import timedelta
 from typing import Final
 
 from post3.storage.filesystem.buckets import FOLDERS as BUCKET_FOLDERS
-from post3.storage.filesystem.durable import Disk, try_lock
+from post3.storage.filesystem.durable import Disk, boot_id, try_lock
 from post3.storage.filesystem.garbage import sweep_fresh
 from post3.storage.filesystem.journal import settle_pending
 from post3.storage.filesystem.layout import FORMAT, key_place, key_stem, leaf_of
+from post3.storage.filesystem.log import recover
 from post3.storage.filesystem.sidecar import dump, read_document
 from post3.storage.filesystem.store import Store, logger
 
-FOLDERS: Final = ("lock", "buckets", "trash", "new", "records", "journal")
+FOLDERS: Final = ("lock", "buckets", "trash", "new", "records", "journal", "log")
 HEARTBEAT: Final = timedelta(seconds=10)
 """How often an owner shows that it lives."""
 MARGIN: Final = 120.0
@@ -61,13 +62,15 @@ class Opening:
                 else:
                     self._join()
                 fcntl.flock(self._users, fcntl.LOCK_SH)
+                self._store.log.open()
             except BaseException:
                 self._store.index.close()
                 self._let_go()
                 raise
 
     def _join(self) -> None:
-        """Open the index that others have open."""
+        """Open the index that others have open; whether changes last is as the first of them has it."""
+        self._store.disk.durable = bool(read_owner(self._owner).get("durable", True))
         try:
             self._store.index.open()
         except sqlite3.DatabaseError as error:
@@ -80,6 +83,7 @@ class Opening:
         store, owner = self._store, read_owner(self._owner)
         boot = boot_id()
         self._refuse_other_machine(owner, boot)
+        recover(store.root, store.disk)
         lost_power = bool(owner) and not owner.get("clean") and (owner.get("boot") != boot or not boot)
         try:
             self._bring_up(lost_power=lost_power)
@@ -136,7 +140,12 @@ class Opening:
             )
 
     def _write_owner(self, *, clean: bool) -> None:
-        document = {"host": socket.gethostname(), "boot": boot_id(), "clean": clean}
+        document = {
+            "host": socket.gethostname(),
+            "boot": boot_id(),
+            "clean": clean,
+            "durable": self._store.disk.durable,
+        }
         self._store.disk.replace(self._owner, dump(document))
 
     def beat(self) -> None:
@@ -231,15 +240,6 @@ def disk_kind(path: str) -> str:
     except (OSError, IndexError):
         return ""
     return kind
-
-
-def boot_id() -> str:
-    """Changes with every start of the machine; empty where the system does not tell."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 def read_owner(path: str) -> dict[str, object]:

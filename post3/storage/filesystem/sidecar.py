@@ -139,8 +139,11 @@ def load_version(content: bytes, bucket: str) -> ObjectVersion:
 def read_version(path: str, bucket: str) -> ObjectVersion | None:
     """The version whose sidecar this is; None when there is none. Raises InternalError for one that is damaged."""
     content = read_file(path)
-    if content is None:
-        return None
+    return None if content is None else parse_version(content, path, bucket)
+
+
+def parse_version(content: bytes, path: str, bucket: str) -> ObjectVersion:
+    """The version of a sidecar that was read from there. Raises InternalError for one that is damaged."""
     try:
         return load_version(content, bucket)
     except (ValueError, TypeError, KeyError) as error:

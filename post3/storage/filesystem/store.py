@@ -9,9 +9,9 @@ import logging
 import os
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, ParamSpec, TypeVar
 
@@ -19,8 +19,9 @@ from post3.errors import InternalError, NoSuchBucket, ServiceUnavailable, StaleB
 from post3.model.bucket import Bucket
 from post3.model.object import ObjectVersion
 from post3.storage.filesystem.durable import Disk, Held, Locks
-from post3.storage.filesystem.index import Index
+from post3.storage.filesystem.index import Index, Intent, Settlement
 from post3.storage.filesystem.layout import KeyPlace, bucket_folder, bucket_stripe, key_place, key_stem, key_stripe
+from post3.storage.filesystem.log import Log
 from post3.storage.filesystem.sidecar import load_bucket, read_file, read_version
 
 logger = logging.getLogger("post3")
@@ -58,6 +59,7 @@ class Store:
         self.locks = Locks(f"{root}/lock")
         self.index = Index(f"{root}/index.sqlite", f"{root}/lock/mark", self.versions_by_id, durable=durable)
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="post3-disk")
+        self.log = Log(root, self.disk, self.locks, self.threads.submit)
         self.names: dict[str, str] = {}
         """Folders of buckets by name; who looks one up makes sure that it is still there."""
         self._met: dict[str, _Met] = {}
@@ -211,37 +213,35 @@ class Store:
                 held.leave()
 
         # Requests of this process for one key wait here, where they take no thread from others.
-        async with self._turn(stripe):
+        async with self.turn(stripe):
             return await self.finish(work)
 
-    @asynccontextmanager
-    async def _turn(self, stripe: str) -> AsyncIterator[None]:
-        turn = self._turns.setdefault(stripe, asyncio.Lock())
-        async with turn:
-            yield
+    def turn(self, stripe: str) -> asyncio.Lock:
+        """Whose turn it is among this process's changes of one key."""
+        turn = self._turns.get(stripe)
+        if turn is None:
+            turn = self._turns[stripe] = asyncio.Lock()
+        return turn
 
     @contextmanager
-    def indexed(self, place: KeyPlace, bucket: Bucket) -> Iterator[Settlement]:
+    def indexed(self, place: KeyPlace, bucket: Bucket) -> Iterator[Indexed]:
         """Surround one change of a key's sidecars with its intent and its settlement in the index.
 
         The change must call `begin` right before its first step: the intent is noted while it gets ready. When it fails
         half-way, the sidecars tell what it did. The settlement is not waited for: until it is made listings read the
         sidecars, and the change's locks stay taken, so that the next one of the key is settled after it.
         """
-        token = secrets.token_hex(8)
-        settlement = Settlement(self.index.intend(bucket.id, place.key, token))
+        intent = Intent(bucket.id, place.key)
+        indexed = Indexed(self.index.intend(intent), Settlement(intent, is_alone=not bucket.versioning))
         try:
-            yield settlement
+            yield indexed
         except BaseException:
-            if settlement.intent.exception() is None:
+            if indexed.noted.exception() is None:
                 self.index.refresh(bucket.id, place.key, self.readable_versions(place, bucket.name))
             raise
-        alone = not bucket.versioning
-        settled = self.index.settle(
-            bucket.id, place.key, token, put=settlement.put, gone=settlement.gone, is_alone=alone
-        )
+        settled = self.index.settle(indexed.settlement)
         self._held[place].keep_until(settled)
-        settled.add_done_callback(_tell_failure)
+        settled.add_done_callback(tell_failure)
 
     def settle_left(self, bucket: str, bucket_id: str, keys: Sequence[str]) -> None:
         """Settle, from the sidecars, what somebody left unsettled; a key whose lock is taken is still being changed."""
@@ -260,22 +260,22 @@ class Store:
         """End the threads, with nothing under way."""
         self.threads.shutdown(wait=True)
         self.index.close()
+        self.log.close()
 
 
 @dataclass(slots=True)
-class Settlement:
-    """What a change did, told to the index."""
+class Indexed:
+    """A change that the index is told of."""
 
-    intent: Future[None]
-    put: ObjectVersion | None = None
-    gone: str | None = None
+    noted: Future[None]
+    settlement: Settlement
 
     def begin(self) -> None:
         """Wait until the intent is noted: from now on the sidecars may change. Raises sqlite3.Error."""
-        self.intent.result()
+        self.noted.result()
 
 
-def _tell_failure(settled: Future[None]) -> None:
+def tell_failure(settled: Future[None]) -> None:
     """Log what the index could not settle. The change is made and durable; its intent stays, so listings read the
     sidecars until it is settled.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,11 +14,13 @@ from post3.model.bucket import Bucket
 from post3.model.listing import Listed, ListQuery, Page
 from post3.model.object import NEW_VERSION, NULL_VERSION, Guard, ObjectVersion, no_guard
 from post3.model.record import Entry
-from post3.storage.documents import microseconds, moment
+from post3.storage.documents import microseconds
 from post3.storage.filesystem.blobs import condemn, forgive
 from post3.storage.filesystem.journal import FilesystemJournal
 from post3.storage.filesystem.layout import KeyPlace, ledger_file
+from post3.storage.filesystem.numbering import is_made, numbered
 from post3.storage.filesystem.parts import complete_left
+from post3.storage.filesystem.puts import SmallPuts, is_small
 from post3.storage.filesystem.sidecar import dump_version, read_version
 from post3.storage.places import check_place
 from post3.storage.protocol import Change
@@ -27,6 +28,8 @@ from post3.storage.protocol import Change
 
 class FilesystemVersions(FilesystemJournal):
     """The role Versions. A change may write to the journal, so it stands on that role."""
+
+    puts: SmallPuts
 
     async def put_version(
         self,
@@ -38,6 +41,10 @@ class FilesystemVersions(FilesystemJournal):
         restored: bool = False,
     ) -> ObjectVersion:
         """See Versions."""
+        if is_small(bucket, version) and not journal and not restored:
+            stored = await self.puts.put(bucket, version, guard)
+            if stored is not None:
+                return stored
         return await self.store.change(
             bucket, version.key, lambda place: self.put(place, bucket, version, guard, journal, restored=restored)
         )
@@ -60,14 +67,14 @@ class FilesystemVersions(FilesystemJournal):
         if restored:
             check_place(bucket, version, self._standing(place, bucket))
         now = microseconds(version.modified) if restored else time.time_ns() // 1000
-        stored = _made(version, content, current, replaced, now, restored=restored)
+        stored = numbered(version, content, current, replaced, now, restored=restored)
         waiting = self._claim(place, stored)
-        with self.store.indexed(place, bucket) as settlement, self.telling(place, replaced, stored, journal):
+        with self.store.indexed(place, bucket) as indexed, self.telling(place, replaced, stored, journal):
             if replaced is not None:
                 self._condemn_bytes(place, replaced)
             path = place.sidecar(stored.version_id)
-            self.store.disk.replace(path, dump_version(stored), before=settlement.begin)
-            settlement.put = stored
+            self.store.log.replace(path, dump_version(stored), before=indexed.begin)
+            indexed.settlement.put = stored
         if waiting is not None:
             forgive(waiting)
         return replace(stored, noncurrent=self._noncurrent(place, bucket, stored)) if restored else stored
@@ -135,7 +142,7 @@ class FilesystemVersions(FilesystemJournal):
             if version is None:
                 raise NoSuchKey(Key=key)
             return version
-        if version_id != NULL_VERSION and not _is_made(version_id):
+        if version_id != NULL_VERSION and not is_made(version_id):
             raise NoSuchVersion(Key=key, VersionId=version_id)
         version = read_version(place.sidecar(version_id), bucket.name)
         if version is None:
@@ -146,7 +153,7 @@ class FilesystemVersions(FilesystemJournal):
         """When a version stopped being current: when the next newer one was made."""
         if not bucket.versioning:
             return None
-        made = (name for name in place.version_ids() if _is_made(name) and int(name[:16], 16) > version.sequence)
+        made = (name for name in place.version_ids() if is_made(name) and int(name[:16], 16) > version.sequence)
         next_made = min(made, default=None)
         found = [None if next_made is None else read_version(place.sidecar(next_made), bucket.name)]
         if version.version_id != NULL_VERSION:
@@ -169,17 +176,17 @@ class FilesystemVersions(FilesystemJournal):
                 old = self.current(place, bucket)
                 missing: NoSuchKey | NoSuchVersion = NoSuchKey(Key=key)
             else:
-                known = version_id == NULL_VERSION or _is_made(version_id)
+                known = version_id == NULL_VERSION or is_made(version_id)
                 old = read_version(place.sidecar(version_id), bucket.name) if known else None
                 old = old and replace(old, noncurrent=self._noncurrent(place, bucket, old))
                 missing = NoSuchVersion(Key=key, VersionId=version_id)
             if old is None:
                 raise missing
             new = replace(change(old), revision=old.revision + 1)
-            with self.store.indexed(place, bucket) as settlement, self.telling(place, old, new, journal):
+            with self.store.indexed(place, bucket) as indexed, self.telling(place, old, new, journal):
                 path = place.sidecar(old.version_id)
-                self.store.disk.replace(path, dump_version(new), before=settlement.begin)
-                settlement.put = new
+                self.store.log.replace(path, dump_version(new), before=indexed.begin)
+                indexed.settlement.put = new
             return new if version_id is None else replace(new, noncurrent=self._noncurrent(place, bucket, new))
 
         return await self.store.change(bucket, key, update)
@@ -191,15 +198,15 @@ class FilesystemVersions(FilesystemJournal):
 
         def delete(place: KeyPlace) -> ObjectVersion | None:
             current = self.current(place, bucket)
-            known = version_id == NULL_VERSION or _is_made(version_id)
+            known = version_id == NULL_VERSION or is_made(version_id)
             old = self._replaced(place, bucket, version_id, current) if known else None
             guard(current, old)
             if old is None:
                 return None
-            with self.store.indexed(place, bucket) as settlement, self.telling(place, old, None, journal):
+            with self.store.indexed(place, bucket) as indexed, self.telling(place, old, None, journal):
                 self._condemn_bytes(place, old)
-                self.store.disk.remove(place.sidecar(version_id), before=settlement.begin)
-                settlement.gone = version_id
+                self.store.log.remove(place.sidecar(version_id), before=indexed.begin)
+                indexed.settlement.gone = version_id
             return old
 
         return await self.store.change(bucket, key, delete)
@@ -211,37 +218,3 @@ class FilesystemVersions(FilesystemJournal):
         if unsettled:
             self.store.threads.submit(self.store.settle_left, bucket.name, bucket.id, unsettled)
         return page
-
-
-def _made(
-    version: ObjectVersion,
-    content: str,
-    current: ObjectVersion | None,
-    replaced: ObjectVersion | None,
-    now: int,
-    *,
-    restored: bool,
-) -> ObjectVersion:
-    """The version as it is stored: with its id, its place in the key's order, and the time."""
-    sequence = now if current is None else max(now, current.sequence + 1)
-    if restored:
-        sequence = version.sequence
-    # 16 digits of the sequence, so that ids sort by it, and 16 that nobody can guess.
-    made = f"{sequence:016x}{secrets.token_hex(8)}"
-    return replace(
-        version,
-        version_id=made if version.version_id == NEW_VERSION else version.version_id,
-        sequence=sequence,
-        revision=1 if replaced is None else replaced.revision + 1,
-        content=content or (version.body.blob.id if version.body is not None else secrets.token_hex(16)),
-        modified=moment(now),
-        noncurrent=None,
-    )
-
-
-def _is_made(version_id: str) -> bool:
-    """Whether the store could have made this id; nothing else ever becomes part of a file's name."""
-    return len(version_id) == 32 and set(version_id) <= _HEXADECIMAL
-
-
-_HEXADECIMAL = frozenset("0123456789abcdef")

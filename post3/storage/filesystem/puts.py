@@ -1,0 +1,264 @@
+"""Small puts: those at hand are made together.
+
+A body that stands in its sidecar needs nothing but that sidecar. One thread takes all such puts that wait, and makes
+them as one: their locks are taken in one go, their intents noted in one transaction, their sidecars written in one go,
+logged with one sync, and renamed in one go. While it waits for the disk the next ones gather.
+
+No lock is waited for: a put whose key somebody else holds, or that replaces what stands in files of its own, is made by
+itself, as any other change is (Store.change).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from post3.model.bucket import Bucket
+from post3.model.object import NULL_VERSION, Guard, ObjectVersion
+from post3.storage.filesystem import _files
+from post3.storage.filesystem.index import Intent, Settlement, intending, settling
+from post3.storage.filesystem.layout import KeyPlace, bucket_stripe, key_stripe
+from post3.storage.filesystem.log import Change
+from post3.storage.filesystem.numbering import numbered
+from post3.storage.filesystem.sidecar import dump_version, parse_version
+from post3.storage.filesystem.store import Store, logger
+
+MOST: Final = 64
+"""Puts that are made together."""
+
+
+def is_small(bucket: Bucket, version: ObjectVersion) -> bool:
+    """Whether a put may be made here: one sidecar in a bucket without versions, and nothing else."""
+    return not bucket.versioning and version.body is not None and version.body.blob.inline is not None
+
+
+@dataclass(slots=True, eq=False)
+class SmallPut:
+    """One of them, on its way."""
+
+    place: KeyPlace
+    bucket: Bucket
+    version: ObjectVersion
+    guard: Guard
+    answered: asyncio.Future[ObjectVersion | None]
+    """None where it is to be made by itself."""
+    stored: ObjectVersion | None = None
+    error: BaseException | None = None
+    path: str = ""
+    fresh: str = ""
+    sidecar: bytes = b""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is still to be made."""
+        return self.stored is not None and self.error is None
+
+
+@dataclass(slots=True)
+class Made:
+    """What was made and is yet to be settled, and the locks that it keeps until then."""
+
+    taken: list[int] = field(default_factory=list)
+    settlements: list[Settlement] = field(default_factory=list)
+
+    def leave(self) -> None:
+        """Give the locks back, with everything settled that can be."""
+        _files.leave_many(self.taken)
+        self.taken, self.settlements = [], []
+
+
+class SmallPuts:
+    """The small puts of one process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: deque[SmallPut] = deque()
+        self.is_busy = False
+        """Whether some are on their way, or yet to be settled."""
+        self._turn = threading.Lock()
+
+    async def put(self, bucket: Bucket, version: ObjectVersion, guard: Guard) -> ObjectVersion | None:
+        """Put a version that is small. None where it is to be made by itself.
+
+        Who is cancelled before it began has changed nothing, who comes later gets its result. Raises what `put_version`
+        does.
+        """
+        if not self._store.log.is_ready:
+            return None
+        loop = asyncio.get_running_loop()
+        place = self._store.place(bucket, version.key)
+        one = SmallPut(place, bucket, version, guard, loop.create_future())
+        async with self._store.turn(key_stripe(place.folder, place.stem)):
+            self._enqueue(one)
+            while True:
+                try:
+                    return await asyncio.shield(one.answered)
+                except asyncio.CancelledError:
+                    if self._withdraw(one):
+                        raise
+                except (OSError, sqlite3.OperationalError) as error:
+                    raise self._store.refusal(error) from error
+
+    def _enqueue(self, one: SmallPut) -> None:
+        with self._turn:
+            self._waiting.append(one)
+            if self.is_busy:
+                return
+            self.is_busy = True
+        self._store.threads.submit(self._work)
+
+    def _withdraw(self, one: SmallPut) -> bool:
+        with self._turn:
+            if one not in self._waiting:
+                return False
+            self._waiting.remove(one)
+            return True
+
+    def _work(self) -> None:
+        """Make those that wait, in a thread, until none does."""
+        made = Made()
+        while batch := self._next():
+            try:
+                made = self._make(batch, made)
+            except BaseException as error:
+                _fail(batch, error)
+                self._settle(made)
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and nobody waits
+                batch[0].answered.get_loop().call_soon_threadsafe(_answer, batch)
+            if not self._waiting:
+                self._settle(made)
+        self._settle(made)
+
+    def _next(self) -> list[SmallPut]:
+        with self._turn:
+            batch = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+            self.is_busy = bool(batch)
+            return batch
+
+    def _make(self, batch: Sequence[SmallPut], before: Made) -> Made:
+        """Make those that can be, and settle in passing what was made before."""
+        taken, found = _files.enter_many([self._entry(one) for one in batch])
+        made = Made(taken)
+        try:
+            for one, (why, changed, content) in zip(batch, found, strict=True):
+                self._prepare(one, why, changed, content)
+            ready = [one for one in batch if one.is_on]
+            intents = [Intent(one.bucket.id, one.place.key) for one in ready]
+            self._note(intents, before)
+            self._change(ready)
+            for one, intent in zip(ready, intents, strict=True):
+                if one.is_on:
+                    made.settlements.append(Settlement(intent, is_alone=True, put=one.stored))
+                else:
+                    self._undo(one)
+        except BaseException:
+            _files.leave_many(taken)
+            raise
+        return made
+
+    def _entry(self, one: SmallPut) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+        """What `enter_many` asks for: gate, lock, record, key, sidecar."""
+        folder, locks = one.place.folder, f"{self._store.root}/lock"
+        one.path = one.place.sidecar(NULL_VERSION)
+        lock, key = f"{locks}/{bucket_stripe(one.bucket.name)}", f"{locks}/{key_stripe(folder, one.place.stem)}"
+        record = f"{folder}/bucket.json"
+        return f"{lock}-gate".encode(), lock.encode(), record.encode(), key.encode(), one.path.encode()
+
+    def _prepare(self, one: SmallPut, why: int, changed: int, content: bytes | None) -> None:
+        """Find out what is to be stored, with the key's lock held; or that it is to be made by itself."""
+        if why in (errno.EAGAIN, errno.EFBIG):
+            return
+        try:
+            if why:
+                raise OSError(why, os.strerror(why), one.path)
+            self._store.check_changed(one.bucket, changed)
+            current = None if content is None else parse_version(content, one.path, one.bucket.name)
+            if current is not None and (current.body is None or current.body.blob.inline is None):
+                return
+            one.guard(current, current)
+            one.stored = numbered(one.version, "", current, current, time.time_ns() // 1000)
+            one.sidecar = dump_version(one.stored)
+            one.fresh = self._store.disk.fresh_name()
+        except BaseException as error:
+            one.error = error
+
+    def _note(self, intents: Sequence[Intent], before: Made) -> None:
+        """Note what is about to change, in one transaction with the settlement of what was made before."""
+        try:
+            self._store.index.write([settling(before.settlements), intending(intents)])
+        except BaseException:
+            # The one must not suffer for the other.
+            self._settle(before)
+            self._store.index.write([intending(intents)])
+        else:
+            before.leave()
+
+    def _settle(self, made: Made) -> None:
+        """Have the index settle what was made, and give its locks back."""
+        try:
+            if made.settlements:
+                self._store.index.write([settling(made.settlements)])
+        except Exception:
+            # It is made all the same, and its intents stay: until they are settled listings read the sidecars.
+            logger.exception("the index could not settle changes")
+        finally:
+            made.leave()
+
+    def _change(self, ready: Sequence[SmallPut]) -> None:
+        try:
+            self._write(ready)
+            self._place([one for one in ready if one.is_on])
+        except BaseException as error:
+            _fail(ready, error)
+
+    def _write(self, ready: Sequence[SmallPut]) -> None:
+        """Write sidecars under fresh names."""
+        written = _files.write_many([(one.fresh.encode(), one.sidecar) for one in ready])
+        for one, why in zip(ready, written, strict=True):
+            if why:
+                one.error = OSError(why, os.strerror(why), one.fresh)
+
+    def _place(self, ready: Sequence[SmallPut]) -> None:
+        """Log them, and rename them into place."""
+        log = self._store.log
+        with log.changing([Change(one.path, one.sidecar) for one in ready]):
+            placed = _files.place_many([(one.fresh.encode(), one.path.encode()) for one in ready])
+            for one, why in zip(ready, placed, strict=True):
+                if why:
+                    one.error = OSError(why, os.strerror(why), one.path)
+                    log.void()
+
+    def _undo(self, one: SmallPut) -> None:
+        """Have nothing be left of one that failed, and the index say what the sidecars do."""
+        with contextlib.suppress(OSError):
+            os.unlink(one.fresh)
+        try:
+            versions = self._store.readable_versions(one.place, one.bucket.name)
+            self._store.index.refresh(one.bucket.id, one.place.key, versions)
+        except Exception:
+            logger.exception("the index could not be told of a change that failed")
+
+
+def _fail(batch: Sequence[SmallPut], error: BaseException) -> None:
+    for one in batch:
+        one.error = one.error or error
+
+
+def _answer(batch: Sequence[SmallPut]) -> None:
+    """Tell those who wait, on their loop."""
+    for one in batch:
+        if one.answered.done():
+            continue
+        if one.error is not None:
+            one.answered.set_exception(one.error)
+        else:
+            one.answered.set_result(one.stored)
