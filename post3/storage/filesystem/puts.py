@@ -101,10 +101,12 @@ class SmallPuts:
             self._enqueue(one)
             while True:
                 try:
-                    return await asyncio.shield(one.answered)
+                    return await one.answered
                 except asyncio.CancelledError:
                     if self._withdraw(one):
                         raise
+                    if one.answered.cancelled():  # else the answer came before
+                        one.answered = loop.create_future()
                 except (OSError, sqlite3.OperationalError) as error:
                     raise self._store.refusal(error) from error
 
