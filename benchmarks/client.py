@@ -140,9 +140,11 @@ class _Talk:
         self.socket.setblocking(False)
         self._unsent = memoryview(b"")
         self._received = _Received(is_head=False)
+        self.request = b""
 
     def begin(self, request: bytes) -> None:
         """Send the next request."""
+        self.request = request
         self._unsent = memoryview(request)
         self._received = _Received(is_head=request.startswith(b"HEAD "))
         self.send()
@@ -177,8 +179,9 @@ class _Talk:
 class _Load:
     """Requests on their way over several connections, each sent once."""
 
-    def __init__(self, url: str, requests: Iterable[bytes], deadline: float) -> None:
+    def __init__(self, url: str, requests: Iterable[bytes], deadline: float, again: int) -> None:
         self._url = url
+        self._again = again
         self._waiting = iter(requests)
         self._deadline = deadline
         self._talks: dict[int, _Talk] = {}
@@ -211,8 +214,13 @@ class _Load:
         reply = talk.receive()
         if reply is None:
             return None
-        self._note(reply)
-        following = next(self._waiting, None) if monotonic() < self._deadline else None
+        following: bytes | None = None
+        if reply.status >= 500 and self._again:
+            self._again -= 1
+            following = talk.request
+        else:
+            self._note(reply)
+            following = next(self._waiting, None) if monotonic() < self._deadline else None
         if following is None:
             poll.unregister(number)
             self._talks.pop(number).socket.close()
@@ -233,9 +241,11 @@ class _Load:
             self.failures[told(reply)] = self.failures.get(told(reply), 0) + 1
 
 
-def send_all(url: str, requests: Iterable[bytes], connections: int, seconds: float = 0.0) -> Outcome:
-    """Send each request once, some at a time, to the last one or until the time is over. Raises OSError."""
+def send_all(url: str, requests: Iterable[bytes], connections: int, seconds: float = 0.0, *, again: int = 0) -> Outcome:
+    """Send each request once, some at a time, to the last one or until the time is over; those that are answered with
+    5xx again, so many in all. Raises OSError.
+    """
     began = monotonic()
-    load = _Load(url, requests, began + seconds if seconds else float("inf"))
+    load = _Load(url, requests, began + seconds if seconds else float("inf"), again)
     load.run(connections)
     return Outcome(load.count, monotonic() - began, load.size, load.failures)

@@ -34,6 +34,7 @@ START_MARK: Final = "--- started\n"
 FS: Final = "post3 fs"
 RELAXED: Final = "post3 fs relaxed"
 PG: Final = "post3 pg"
+OURS: Final = (FS, RELAXED, PG)
 PREDECESSOR_FS: Final = "predecessor fs"
 PREDECESSOR_PG: Final = "predecessor pg"
 VERSITYGW: Final = "versitygw"

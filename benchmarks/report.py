@@ -101,7 +101,12 @@ def _targets(results: Results) -> str:
 
 def _failures(results: Results) -> str:
     failed = [f"- {row.workload} on {row.column} failed: {row.failure}" for row in results.rows if row.failure]
-    return "\n".join(failed)
+    refused = [
+        f"- {row.workload} on {row.column}: {row.refused:,} of {row.requests:,} requests were refused"
+        for row in results.rows
+        if row.counts and row.refused
+    ]
+    return "\n".join([*failed, *refused])
 
 
 def as_json(results: Results, told: Mapping[str, str]) -> str:

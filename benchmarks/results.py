@@ -21,6 +21,8 @@ class Sample:
     seconds: float = 0.0
     """How long the round was."""
     requests: int = 0
+    refused: int = 0
+    """Of them, those that were no success."""
     own_memory: int = 0
     """Bytes of PSS, at most, without its database."""
     memory: int = 0
@@ -62,6 +64,16 @@ class Row:
         """The lowest and the highest rate."""
         rates = [sample.rate for sample in self.samples]
         return min(rates), max(rates)
+
+    @property
+    def requests(self) -> int:
+        """Those of all rounds."""
+        return sum(sample.requests for sample in self.samples)
+
+    @property
+    def refused(self) -> int:
+        """Requests of all rounds that were no success."""
+        return sum(sample.refused for sample in self.samples)
 
     def as_json(self) -> dict[str, Any]:
         """With its medians."""

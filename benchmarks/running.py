@@ -18,7 +18,7 @@ from benchmarks.bodies import body_of
 from benchmarks.client import Outcome
 from benchmarks.database import Copying
 from benchmarks.measures import Memory, cpu_seconds
-from benchmarks.peers import PG, Kind, Place, Server, start
+from benchmarks.peers import OURS, PG, Kind, Place, Server, start
 from benchmarks.results import Results, Row, Sample
 from benchmarks.stores import BUCKET, Failure, Scale, Store
 from benchmarks.targets import COPY
@@ -106,7 +106,7 @@ class Run:
         with memory.watched(seconds / 4):
             outcome = workload.load(store, number, seconds)
         spent = cpu_seconds(server.everything) - before
-        check(outcome)
+        check(outcome, 0.0 if server.name in OURS else FORGIVEN)
         return _sample(workload, outcome, spent, memory)
 
     def _copies(self, workload: Workload) -> Iterator[tuple[Server, str]]:
@@ -143,15 +143,19 @@ class Run:
                 tell(f"{START_UP}: {server.name}: {fresh.started_in:.2f} s")
 
 
+FORGIVEN: Final = 0.001
+"""The part of its replies that may be refusals of another server's; they are told below the table. None of post3's."""
+
+
 def _is_for(workload: Workload, server: Server) -> bool:
     if server.group != workload.group:
         return False
     return workload.writes or server.kind is None or not server.kind.only_writes
 
 
-def check(outcome: Outcome) -> None:
-    """Raise Failure unless every reply was one of success."""
-    if outcome.failures:
+def check(outcome: Outcome, forgiven: float = 0.0) -> None:
+    """Raise Failure where a larger part of the replies than that was no success."""
+    if sum(outcome.failures.values()) > forgiven * outcome.requests:
         raise Failure(", ".join(f"{count} {name}" for name, count in outcome.failures.items()))
     if not outcome.requests:
         raise Failure("no reply came in the time of a round; give it more --seconds")
@@ -166,6 +170,7 @@ def _sample(workload: Workload, outcome: Outcome, spent: float, memory: Memory) 
         requests=outcome.requests,
         own_memory=memory.own,
         memory=memory.all,
+        refused=sum(outcome.failures.values()),
         median_time=outcome.median,
         slow_time=outcome.slow,
     )

@@ -15,6 +15,8 @@ from benchmarks.signing import Signer
 
 BUCKET: Final = "benchmark"
 LISTED: Final = "benchmark-lists"
+AGAIN: Final = 100
+"""Requests that a server may refuse, with 5xx, while it is filled: they are sent again."""
 PATIENCE: Final = 60.0
 """Seconds in which a server that answers must become able to store."""
 
@@ -79,7 +81,7 @@ class Store:
     def send(self, requests: Iterable[bytes], connections: int = 16) -> None:
         """Send them all, unmeasured. Raises Failure where any is refused."""
         try:
-            outcome = send_all(self.server.url, requests, connections)
+            outcome = send_all(self.server.url, requests, connections, again=AGAIN)
         except OSError as error:
             raise Failure(f"cannot be filled: {error}") from error
         if outcome.failures:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from benchmarks import measures, report
 from benchmarks.bodies import MIB, body_of, spread
-from benchmarks.client import Reply, _Received
+from benchmarks.client import Outcome, Reply, _Received, send_all
 from benchmarks.micro import sent_of
 from benchmarks.peers import FS, PG, PREDECESSOR_PG, RCLONE, VERSITYGW, parse_peer
 from benchmarks.results import Results, Row, Sample
 from benchmarks.run import chosen
+from benchmarks.running import FORGIVEN, check
 from benchmarks.signing import Body, Signer
-from benchmarks.stores import Scale
+from benchmarks.stores import Failure, Scale
 from benchmarks.targets import MET, MISSED, TARGETS, UNKNOWN, Beside, Flat, Small, verdict
 from benchmarks.workloads import list_name, workloads
 from benchmarks.wrk import MARK, parse_output
@@ -135,6 +140,44 @@ def test_replies_of_failure_are_told() -> None:
     assert outcome.failures == {"replies of 4xx or 5xx": 7, "broken connections": 1, "replies that came late": 2}
 
 
+def test_a_few_refusals_of_another_server_are_forgiven() -> None:
+    outcome = Outcome(2000, 1.0, failures={"500 InternalError": 2})
+    check(outcome, FORGIVEN)
+    with pytest.raises(Failure, match="2 500 InternalError"):
+        check(outcome)
+    with pytest.raises(Failure, match="3 500 InternalError"):
+        check(replace(outcome, failures={"500 InternalError": 3}), FORGIVEN)
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """Refuses every second request."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(500 if len(self.asked) % 2 else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+def test_what_is_refused_while_a_server_is_filled_is_sent_again() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        requests = [f"GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for number in range(3)]
+        try:
+            assert send_all(url, requests, 1, again=3).failures == {}
+            assert _Refusing.asked == ["/0", "/0", "/1", "/1", "/2", "/2"]
+            assert send_all(url, requests, 1, again=1).failures == {"500": 1}
+        finally:
+            server.shutdown()
+
+
 def test_output_without_counts_is_a_failure() -> None:
     with pytest.raises(ValueError, match="unable to connect"):
         parse_output("unable to connect to 127.0.0.1:9000 Connection refused\n")
@@ -228,6 +271,11 @@ def test_a_row_that_failed_has_no_figure() -> None:
     results = Results([failed, Row("mix", FS, "req/s", [Sample(2.0, 0.0)])])
     assert verdict(Beside("mix", FS, 1.3, VERSITYGW), results) == UNKNOWN
     assert "7 replies of 4xx or 5xx" in report.markdown(results, {})
+
+
+def test_refusals_that_were_forgiven_are_told() -> None:
+    results = Results([Row("PUT 4 KiB", RCLONE, "req/s", [Sample(1.0, 1.0, requests=2000, refused=1)])])
+    assert "PUT 4 KiB on rclone: 1 of 2,000 requests were refused" in report.markdown(results, {})
 
 
 @pytest.mark.parametrize(("slowest", "judged"), [(80.0, MET), (70.0, MISSED)])
