@@ -24,6 +24,7 @@ from post3.model.bucket import Bucket
 from post3.model.object import NULL_VERSION
 from post3.storage.filesystem import _files, log
 from post3.storage.filesystem.backend import FilesystemBackend
+from post3.storage.filesystem.durable import boot_id
 from tests.conformance import changes
 from tests.conformance.changes import OLD, sight
 from tests.conftest import create_bucket, get, keys, put, set_versioning
@@ -32,6 +33,8 @@ pytestmark = pytest.mark.skipif(not log.can_sync_all(), reason="this system has 
 
 CASES: Final = changes.CASES
 SMALL: Final = b"small"
+ANOTHER: Final = "00000000-0000-0000-0000-000000000000"
+"""The id of another boot."""
 
 
 @asynccontextmanager
@@ -73,8 +76,15 @@ def lose_power(live: Path, before: Path, cut: Path, spoil: Callable[[Path], None
     for path in cut.glob("index.sqlite*"):
         path.unlink()
     shutil.copy2(before / "index.sqlite", cut / "index.sqlite")
-    owner = json.loads((cut / "lock/owner").read_text())
-    (cut / "lock/owner").write_text(json.dumps(owner | {"boot": "another", "clean": False}))
+    start_again(cut)
+
+
+def start_again(root: Path) -> None:
+    """Let what a directory tells of the machine be of an earlier start."""
+    owner = json.loads((root / "lock/owner").read_text())
+    (root / "lock/owner").write_text(json.dumps(owner | {"boot": ANOTHER, "clean": False}))
+    for path in (root / "log").iterdir():
+        path.write_bytes(path.read_bytes().replace(boot_id().encode(), ANOTHER.encode(), 1))
 
 
 async def prepared(root: Path, name: str) -> None:
@@ -349,6 +359,44 @@ async def test_versions_of_a_key_are_made_again_in_their_order(tmp_path: Path, b
     with pytest.raises(NoSuchVersion):
         await get(cut, versioned, "key", made[1].version_id)
     await cut.close()
+
+
+@pytest.mark.parametrize("boot", [boot_id(), ANOTHER], ids=["the same", "another"])
+async def test_what_stands_is_newer_than_the_log_unless_power_was_lost(
+    tmp_path: Path, bucket: Bucket, boot: str
+) -> None:
+    """Somebody may have changed it without a log, or never made the change."""
+    for number, key in enumerate(("newer", "gone")):
+        async with opened(tmp_path / "live") as backend:
+            await put(backend, bucket, key, b"first")
+            (path,) = (path for name, path in sidecars(tmp_path / "live").items() if f"/{key}~" in name)
+            old = path.read_bytes()
+            await put(backend, bucket, key, b"second")
+        segment = log.Segment(f"{tmp_path}/live/log/{number}-0", boot)
+        name = str(path.relative_to(tmp_path / "live/buckets")).encode()
+        segment.append([(name, old if key == "newer" else None)], 2**62)
+        segment.close()
+        if boot == ANOTHER:
+            start_again(tmp_path / "live")
+        async with opened(tmp_path / "live") as backend:
+            if boot == boot_id():
+                assert await get(backend, bucket, key) == b"second"
+            elif key == "newer":
+                assert await get(backend, bucket, key) == b"first"
+            else:
+                assert key not in await keys(backend, bucket)
+
+
+async def test_a_damaged_sidecar_is_made_again_from_the_log(tmp_path: Path, bucket: Bucket) -> None:
+    """A sync that failed may have left it so, without any loss of power."""
+    async with opened(tmp_path / "live") as backend:
+        await put(backend, bucket, "key", SMALL)
+        shutil.copytree(tmp_path / "live", tmp_path / "cut")
+    for name, path in sidecars(tmp_path / "cut").items():
+        if "/key~" in name:
+            tear(path)
+    async with opened(tmp_path / "cut") as cut:
+        assert await get(cut, bucket, "key") == SMALL
 
 
 async def test_a_log_that_names_something_else_is_not_followed(tmp_path: Path, bucket: Bucket) -> None:

@@ -36,6 +36,7 @@ from post3._chunker import crc64nvme
 from post3.errors import ServiceUnavailable
 from post3.storage.filesystem import _files
 from post3.storage.filesystem.durable import Disk, Locks, boot_id, try_lock
+from post3.storage.filesystem.sidecar import load, read_file
 
 logger = logging.getLogger("post3")
 MAGIC: Final = b"post3log"
@@ -324,20 +325,23 @@ def _write_at(fd: int, data: bytes, place: int) -> None:
 
 
 def recover(root: str, disk: Disk) -> None:
-    """Make again what logs tell of, and forget them; nobody else has the store open. Raises OSError."""
+    """Make again what logs tell of, and forget them; nobody else has the store open.
+
+    Raises OSError, and ValueError for a log that is none of this post3's.
+    """
     paths = log_files(root)
     if not paths:
         return
-    known = _mark(f"{root}/log/mark")
-    latest: dict[bytes, tuple[int, bytes | None]] = {}
+    known, boot = _mark(f"{root}/log/mark"), boot_id()
+    latest: dict[bytes, Record] = {}
     for path in paths:
-        for moment, name, content in read_log(path, known):
-            if name not in latest or latest[name][0] <= moment:
-                latest[name] = (moment, content)
-    for name, (_, content) in latest.items():
-        _make_again(root, disk, os.fsdecode(name), content)
+        for record in read_log(path, known):
+            if record.path not in latest or latest[record.path].moment <= record.moment:
+                latest[record.path] = record
+    for record in latest.values():
+        _make_again(root, disk, record, is_same_boot=record.boot == boot)
     if latest:
-        logger.warning("%d changes were made again from the log", len(latest))
+        logger.warning("the log of %d changes was read again", len(latest))
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _sync(fd, root)
@@ -349,8 +353,19 @@ def recover(root: str, disk: Disk) -> None:
         os.close(fd)
 
 
-def read_log(path: str, known: tuple[str, int]) -> Iterator[tuple[int, bytes, bytes | None]]:
-    """The records of a log, up to where its process came: time, path below `buckets`, sidecar.
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A change that a log tells of."""
+
+    boot: str
+    moment: int
+    path: bytes
+    """Below `buckets`."""
+    content: bytes | None
+
+
+def read_log(path: str, known: tuple[str, int]) -> Iterator[Record]:
+    """The records of a log, up to where its process came.
 
     What is known to be on the disk, by a boot and a time, is left out. Raises ValueError for a log of another version.
     """
@@ -358,19 +373,21 @@ def read_log(path: str, known: tuple[str, int]) -> Iterator[tuple[int, bytes, by
         header = file.read(HEADER.size)
         if len(header) < HEADER.size or not header.startswith(MAGIC):
             return  # nothing was logged
-        _, version, random, boot = HEADER.unpack(header)
+        _, version, random, boot_name = HEADER.unpack(header)
         if version != VERSION:
             raise ValueError(f"The log {path} is of version {version}; use the post3 that wrote it.")
+        boot = boot_name.rstrip(b"\0").decode("ascii", "replace")
         while len(head := file.read(RECORD.size)) == RECORD.size:
             crc, moment, length, size = RECORD.unpack(head)
             rest = file.read(length + (0 if size == GONE else size))
             if crc64nvme(random + head[_CRC.size :] + rest) != crc:
                 return
-            if known[0].encode() != boot or moment > known[1]:
-                yield moment, rest[:length], None if size == GONE else rest[length:]
+            if known[0] != boot or moment > known[1]:
+                yield Record(boot, moment, rest[:length], None if size == GONE else rest[length:])
 
 
-def _make_again(root: str, disk: Disk, name: str, content: bytes | None) -> None:
+def _make_again(root: str, disk: Disk, record: Record, *, is_same_boot: bool) -> None:
+    name, content = os.fsdecode(record.path), record.content
     bucket, kind, *_ = parts = name.split("/")
     if kind != "versions" or ".." in parts:
         raise ValueError(f"The log tells of a file that is no sidecar: {name!r}.")
@@ -378,11 +395,25 @@ def _make_again(root: str, disk: Disk, name: str, content: bytes | None) -> None
         return  # the bucket was deleted afterwards
     path = f"{root}/buckets/{name}"
     if content is None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        return
-    with disk.written(content, durable=False) as fresh:
-        disk.place(fresh, path)
+        if not is_same_boot:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+    elif not (is_same_boot and _is_newer(read_file(path), content)):
+        with disk.written(content, durable=False) as fresh:
+            disk.place(fresh, path)
+
+
+def _is_newer(present: bytes | None, content: bytes) -> bool:
+    """Whether a sidecar stands for a later change than another one.
+
+    Without a loss of power all that was answered is there, also what somebody changed without a log; unless a sync
+    failed.
+    """
+    try:
+        one, other = (load(sidecar)[0] for sidecar in (present or b"", content))
+        return bool((one["sequence"], one["revision"]) > (other["sequence"], other["revision"]))
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _mark(path: str) -> tuple[str, int]:

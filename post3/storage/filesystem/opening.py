@@ -69,8 +69,8 @@ class Opening:
                 raise
 
     def _join(self) -> None:
-        """Open the index that others have open; whether changes last is as the first of them has it."""
-        self._store.disk.durable = bool(read_owner(self._owner).get("durable", True))
+        """Open the index that others have open. Where the first of them has its changes last, so have all."""
+        self._store.disk.durable |= bool(read_owner(self._owner).get("durable"))
         try:
             self._store.index.open()
         except sqlite3.DatabaseError as error:
