@@ -57,7 +57,7 @@ class Costs:
         return counted
 
     def _settle(self) -> None:
-        while self.backend.puts.is_busy:
+        while self.backend.small.is_busy:
             time.sleep(0.001)
         self.backend.store.index.submit(lambda _: None, writes=False).result()
 
@@ -120,6 +120,17 @@ async def test_puts_at_once_share_their_syncs_and_transactions(costs: Costs, buc
     # Some go ahead at once, the others gather meanwhile.
     assert cost["sync"] <= 4, cost
     assert cost["sql"] <= 16 * 4 + 4 * 4, cost
+
+
+async def test_deletes_at_once_share_their_syncs_and_transactions(costs: Costs, bucket: Bucket) -> None:
+    names = [f"key-{number}" for number in range(16)]
+    await asyncio.gather(*(put(costs.backend, bucket, name, SMALL) for name in names))
+    cost = await costs.of(
+        lambda: asyncio.gather(*(costs.backend.delete_version(bucket, name, NULL_VERSION) for name in names))
+    )
+    assert cost["unlink"] == 16
+    assert cost["sync"] <= 4, cost
+    assert cost["sql"] <= 16 * 3 + 4 * 4, cost
 
 
 async def test_a_small_get_reads_one_file_and_asks_no_index(costs: Costs, bucket: Bucket) -> None:

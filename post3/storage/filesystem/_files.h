@@ -158,8 +158,13 @@ static int make_folder_of(const char *path) {
     return mkdir(folder, 0700) == 0 || errno == EEXIST ? 0 : errno;
 }
 
-/* Rename a file into a folder that is made where it lacks; nothing is synced. */
+/* Rename a file into a folder that is made where it lacks; or, where there is no file to rename, remove what stands
+   there. Nothing is synced. */
 static int place_file(const char *path, const char *target) {
+    if (!*path) {
+        NOTE("unlink", target, "");
+        return unlink(target) < 0 && errno != ENOENT ? errno : 0;
+    }
     NOTE("rename", path, target);
     if (rename(path, target) == 0) return 0;
     if (errno != ENOENT) return errno;

@@ -292,7 +292,9 @@ def write_many(list files):
 
 
 def place_many(list files):
-    """Rename many files, from path to path, unsynced; folders are made where they lack. Returns an errno for each, or 0."""
+    """Rename many files, from path to path, unsynced; folders are made where they lack. An empty path to rename means to
+    remove what stands there, if anything does. Returns an errno for each, or 0.
+    """
     cdef Py_ssize_t count = len(files), at
     cdef Step *steps = steps_of(files)
     with nogil:

@@ -12,8 +12,8 @@ from post3.storage.filesystem.buckets import FilesystemBuckets
 from post3.storage.filesystem.garbage import FilesystemGarbage, count_garbage
 from post3.storage.filesystem.layout import FORMAT
 from post3.storage.filesystem.opening import HEARTBEAT, Opening
-from post3.storage.filesystem.puts import SmallPuts
 from post3.storage.filesystem.records import FilesystemRecords
+from post3.storage.filesystem.small import SmallChanges
 from post3.storage.filesystem.store import Store
 from post3.storage.filesystem.uploads import FilesystemUploads
 from post3.storage.protocol import About
@@ -31,7 +31,7 @@ class FilesystemBackend(FilesystemBuckets, FilesystemBlobs, FilesystemGarbage, F
     ) -> None:
         """A power cut may lose answered changes if not `durable`."""
         self.store = Store(os.path.abspath(root), durable=durable)
-        self.puts = SmallPuts(self.store)
+        self.small = SmallChanges(self.store)
         self._opening = Opening(self.store, allow_network_disk=allow_network_disk)
         self._heart: asyncio.Task[None] | None = None
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -20,8 +21,8 @@ from post3.storage.filesystem.journal import FilesystemJournal
 from post3.storage.filesystem.layout import KeyPlace, ledger_file
 from post3.storage.filesystem.numbering import is_made, numbered
 from post3.storage.filesystem.parts import complete_left
-from post3.storage.filesystem.puts import SmallPuts, is_small
 from post3.storage.filesystem.sidecar import dump_version, read_version
+from post3.storage.filesystem.small import NotSmall, SmallChanges, is_small
 from post3.storage.places import check_place
 from post3.storage.protocol import Change
 
@@ -29,7 +30,7 @@ from post3.storage.protocol import Change
 class FilesystemVersions(FilesystemJournal):
     """The role Versions. A change may write to the journal, so it stands on that role."""
 
-    puts: SmallPuts
+    small: SmallChanges
 
     async def put_version(
         self,
@@ -41,10 +42,9 @@ class FilesystemVersions(FilesystemJournal):
         restored: bool = False,
     ) -> ObjectVersion:
         """See Versions."""
-        if is_small(bucket, version) and not journal and not restored:
-            stored = await self.puts.put(bucket, version, guard)
-            if stored is not None:
-                return stored
+        if is_small(version) and not journal and not restored:
+            with suppress(NotSmall):
+                return await self.small.put(bucket, version, guard)
         return await self.store.change(
             bucket, version.key, lambda place: self.put(place, bucket, version, guard, journal, restored=restored)
         )
@@ -195,6 +195,9 @@ class FilesystemVersions(FilesystemJournal):
         self, bucket: Bucket, key: str, version_id: str, guard: Guard = no_guard, journal: Sequence[Entry] = ()
     ) -> ObjectVersion | None:
         """See Versions."""
+        if version_id == NULL_VERSION and not journal:
+            with suppress(NotSmall):
+                return await self.small.delete(bucket, key, guard)
 
         def delete(place: KeyPlace) -> ObjectVersion | None:
             current = self.current(place, bucket)

@@ -1,11 +1,12 @@
-"""Small puts: those at hand are made together.
+"""Small changes: those at hand are made together.
 
-A body that stands in its sidecar needs nothing but that sidecar. One thread takes all such puts that wait, and makes
-them as one: their locks are taken in one go, their intents noted in one transaction, their sidecars written in one go,
-logged with one sync, and renamed in one go. While it waits for the disk the next ones gather.
+An object whose body stands in its sidecar is that sidecar, and nothing else. One thread takes all puts and deletes of
+such objects that wait, and makes them as one: their locks are taken in one go, their intents noted in one transaction,
+their sidecars written in one go, logged with one sync, and renamed or removed in one go. While it waits for the disk
+the next ones gather.
 
-No lock is waited for: a put whose key somebody else holds, or that replaces what stands in files of its own, is made by
-itself, as any other change is (Store.change).
+No lock is waited for: a change whose key somebody else holds, or that meets what stands in files of its own, is made by
+itself, as all others are (Store.change).
 """
 
 from __future__ import annotations
@@ -33,34 +34,44 @@ from post3.storage.filesystem.sidecar import dump_version, parse_version
 from post3.storage.filesystem.store import Store, logger
 
 MOST: Final = 64
-"""Puts that are made together."""
+"""Changes that are made together."""
 
 
-def is_small(bucket: Bucket, version: ObjectVersion) -> bool:
-    """Whether a put may be made here: one sidecar in a bucket without versions, and nothing else."""
-    return not bucket.versioning and version.body is not None and version.body.blob.inline is not None
+class NotSmall(Exception):
+    """A change that is to be made by itself; nothing has happened."""
+
+
+def is_small(version: ObjectVersion) -> bool:
+    """Whether a version is its sidecar, and nothing else."""
+    return version.body is not None and version.body.blob.inline is not None
 
 
 @dataclass(slots=True, eq=False)
-class SmallPut:
+class SmallChange:
     """One of them, on its way."""
 
     place: KeyPlace
     bucket: Bucket
-    version: ObjectVersion
+    version: ObjectVersion | None
+    """What is put; None where the key is deleted."""
     guard: Guard
     answered: asyncio.Future[ObjectVersion | None]
-    """None where it is to be made by itself."""
-    stored: ObjectVersion | None = None
+    result: ObjectVersion | None = None
+    """What was put, or deleted; None where nothing is to be made."""
     error: BaseException | None = None
-    path: str = ""
     fresh: str = ""
-    sidecar: bytes = b""
+    """Where the sidecar of what is put is written first."""
+    sidecar: bytes | None = None
+
+    @property
+    def path(self) -> str:
+        """The sidecar's place."""
+        return self.place.sidecar(NULL_VERSION)
 
     @property
     def is_on(self) -> bool:
-        """Whether it is still to be made."""
-        return self.stored is not None and self.error is None
+        """Whether it is to be made, and has not failed."""
+        return self.result is not None and self.error is None
 
 
 @dataclass(slots=True)
@@ -76,27 +87,35 @@ class Made:
         self.taken, self.settlements = [], []
 
 
-class SmallPuts:
-    """The small puts of one process."""
+class SmallChanges:
+    """The small changes of one process, in buckets without versions."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: deque[SmallPut] = deque()
+        self._waiting: deque[SmallChange] = deque()
         self.is_busy = False
         """Whether some are on their way, or yet to be settled."""
         self._turn = threading.Lock()
 
-    async def put(self, bucket: Bucket, version: ObjectVersion, guard: Guard) -> ObjectVersion | None:
-        """Put a version that is small. None where it is to be made by itself.
+    async def put(self, bucket: Bucket, version: ObjectVersion, guard: Guard) -> ObjectVersion:
+        """Put a version that is small. Raises NotSmall, and what `put_version` does."""
+        stored = await self._change(bucket, version.key, version, guard)
+        assert stored is not None  # noqa: S101 - a put is made, or fails
+        return stored
 
-        Who is cancelled before it began has changed nothing, who comes later gets its result. Raises what `put_version`
-        does.
-        """
-        if not self._store.log.is_ready:
-            return None
+    async def delete(self, bucket: Bucket, key: str, guard: Guard) -> ObjectVersion | None:
+        """Delete a key's only version, if there is one. Raises NotSmall, and what `delete_version` does."""
+        return await self._change(bucket, key, None, guard)
+
+    async def _change(
+        self, bucket: Bucket, key: str, version: ObjectVersion | None, guard: Guard
+    ) -> ObjectVersion | None:
+        """Who is cancelled before it began has changed nothing, who comes later gets its result."""
+        if bucket.versioning or not self._store.log.is_ready:
+            raise NotSmall
         loop = asyncio.get_running_loop()
-        place = self._store.place(bucket, version.key)
-        one = SmallPut(place, bucket, version, guard, loop.create_future())
+        place = self._store.place(bucket, key)
+        one = SmallChange(place, bucket, version, guard, loop.create_future())
         async with self._store.turn(key_stripe(place.folder, place.stem)):
             self._enqueue(one)
             while True:
@@ -110,7 +129,7 @@ class SmallPuts:
                 except (OSError, sqlite3.OperationalError) as error:
                     raise self._store.refusal(error) from error
 
-    def _enqueue(self, one: SmallPut) -> None:
+    def _enqueue(self, one: SmallChange) -> None:
         with self._turn:
             self._waiting.append(one)
             if self.is_busy:
@@ -118,15 +137,17 @@ class SmallPuts:
             self.is_busy = True
         self._store.threads.submit(self._work)
 
-    def _withdraw(self, one: SmallPut) -> bool:
+    def _withdraw(self, one: SmallChange) -> bool:
         with self._turn:
             if one not in self._waiting:
                 return False
             self._waiting.remove(one)
             return True
 
+    # In a thread
+
     def _work(self) -> None:
-        """Make those that wait, in a thread, until none does."""
+        """Make those that wait, until none does."""
         made = Made()
         while batch := self._next():
             try:
@@ -140,13 +161,13 @@ class SmallPuts:
                 self._settle(made)
         self._settle(made)
 
-    def _next(self) -> list[SmallPut]:
+    def _next(self) -> list[SmallChange]:
         with self._turn:
             batch = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
             self.is_busy = bool(batch)
             return batch
 
-    def _make(self, batch: Sequence[SmallPut], before: Made) -> Made:
+    def _make(self, batch: Sequence[SmallChange], before: Made) -> Made:
         """Make those that can be, and settle in passing what was made before."""
         taken, found = _files.enter_many([self._entry(one) for one in batch])
         made = Made(taken)
@@ -156,10 +177,10 @@ class SmallPuts:
             ready = [one for one in batch if one.is_on]
             intents = [Intent(one.bucket.id, one.place.key) for one in ready]
             self._note(intents, before)
-            self._change(ready)
+            self._bring(ready)
             for one, intent in zip(ready, intents, strict=True):
                 if one.is_on:
-                    made.settlements.append(Settlement(intent, is_alone=True, put=one.stored))
+                    made.settlements.append(_settlement(one, intent))
                 else:
                     self._undo(one)
         except BaseException:
@@ -167,29 +188,31 @@ class SmallPuts:
             raise
         return made
 
-    def _entry(self, one: SmallPut) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    def _entry(self, one: SmallChange) -> tuple[bytes, bytes, bytes, bytes, bytes]:
         """What `enter_many` asks for: gate, lock, record, key, sidecar."""
         folder, locks = one.place.folder, f"{self._store.root}/lock"
-        one.path = one.place.sidecar(NULL_VERSION)
         lock, key = f"{locks}/{bucket_stripe(one.bucket.name)}", f"{locks}/{key_stripe(folder, one.place.stem)}"
         record = f"{folder}/bucket.json"
         return f"{lock}-gate".encode(), lock.encode(), record.encode(), key.encode(), one.path.encode()
 
-    def _prepare(self, one: SmallPut, why: int, changed: int, content: bytes | None) -> None:
-        """Find out what is to be stored, with the key's lock held; or that it is to be made by itself."""
-        if why in (errno.EAGAIN, errno.EFBIG):
-            return
+    def _prepare(self, one: SmallChange, why: int, changed: int, content: bytes | None) -> None:
+        """Find out what is to be made, with the key's lock held."""
         try:
+            if why in (errno.EAGAIN, errno.EFBIG):
+                raise NotSmall
             if why:
                 raise OSError(why, os.strerror(why), one.path)
             self._store.check_changed(one.bucket, changed)
             current = None if content is None else parse_version(content, one.path, one.bucket.name)
-            if current is not None and (current.body is None or current.body.blob.inline is None):
-                return
+            if current is not None and not is_small(current):
+                raise NotSmall
             one.guard(current, current)
-            one.stored = numbered(one.version, "", current, current, time.time_ns() // 1000)
-            one.sidecar = dump_version(one.stored)
-            one.fresh = self._store.disk.fresh_name()
+            if one.version is None:
+                one.result = current
+            else:
+                one.result = numbered(one.version, "", current, current, time.time_ns() // 1000)
+                one.sidecar = dump_version(one.result)
+                one.fresh = self._store.disk.fresh_name()
         except BaseException as error:
             one.error = error
 
@@ -215,31 +238,25 @@ class SmallPuts:
         finally:
             made.leave()
 
-    def _change(self, ready: Sequence[SmallPut]) -> None:
+    def _bring(self, ready: Sequence[SmallChange]) -> None:
+        """Write sidecars, log them, and rename them into place, or remove them."""
         try:
-            self._write(ready)
-            self._place([one for one in ready if one.is_on])
+            puts = [(one, one.sidecar) for one in ready if one.sidecar is not None]
+            written = _files.write_many([(one.fresh.encode(), sidecar) for one, sidecar in puts])
+            for (one, _), why in zip(puts, written, strict=True):
+                _note_failure(one, why)
+            ready = [one for one in ready if one.is_on]
+            log = self._store.log
+            with log.changing([Change(one.path, one.sidecar) for one in ready]):
+                placed = _files.place_many([(one.fresh.encode(), one.path.encode()) for one in ready])
+                for one, why in zip(ready, placed, strict=True):
+                    _note_failure(one, why)
+                if not all(one.is_on for one in ready):
+                    log.void()
         except BaseException as error:
             _fail(ready, error)
 
-    def _write(self, ready: Sequence[SmallPut]) -> None:
-        """Write sidecars under fresh names."""
-        written = _files.write_many([(one.fresh.encode(), one.sidecar) for one in ready])
-        for one, why in zip(ready, written, strict=True):
-            if why:
-                one.error = OSError(why, os.strerror(why), one.fresh)
-
-    def _place(self, ready: Sequence[SmallPut]) -> None:
-        """Log them, and rename them into place."""
-        log = self._store.log
-        with log.changing([Change(one.path, one.sidecar) for one in ready]):
-            placed = _files.place_many([(one.fresh.encode(), one.path.encode()) for one in ready])
-            for one, why in zip(ready, placed, strict=True):
-                if why:
-                    one.error = OSError(why, os.strerror(why), one.path)
-                    log.void()
-
-    def _undo(self, one: SmallPut) -> None:
+    def _undo(self, one: SmallChange) -> None:
         """Have nothing be left of one that failed, and the index say what the sidecars do."""
         with contextlib.suppress(OSError):
             os.unlink(one.fresh)
@@ -250,12 +267,23 @@ class SmallPuts:
             logger.exception("the index could not be told of a change that failed")
 
 
-def _fail(batch: Sequence[SmallPut], error: BaseException) -> None:
+def _settlement(one: SmallChange, intent: Intent) -> Settlement:
+    if one.version is None:
+        return Settlement(intent, is_alone=True, gone=NULL_VERSION)
+    return Settlement(intent, is_alone=True, put=one.result)
+
+
+def _note_failure(one: SmallChange, why: int) -> None:
+    if why:
+        one.error = OSError(why, os.strerror(why), one.path)
+
+
+def _fail(batch: Sequence[SmallChange], error: BaseException) -> None:
     for one in batch:
         one.error = one.error or error
 
 
-def _answer(batch: Sequence[SmallPut]) -> None:
+def _answer(batch: Sequence[SmallChange]) -> None:
     """Tell those who wait, on their loop."""
     for one in batch:
         if one.answered.done():
@@ -263,4 +291,4 @@ def _answer(batch: Sequence[SmallPut]) -> None:
         if one.error is not None:
             one.answered.set_exception(one.error)
         else:
-            one.answered.set_result(one.stored)
+            one.answered.set_result(one.result)
