@@ -12,8 +12,13 @@ import errno
 import json
 import os
 import shutil
+import tempfile
+import threading
+import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +26,7 @@ import pytest
 
 from post3.errors import NoSuchKey, NoSuchVersion, ServiceUnavailable
 from post3.model.bucket import Bucket
+from post3.model.listing import Listed, ListQuery
 from post3.model.object import NULL_VERSION
 from post3.storage.filesystem import _files, log
 from post3.storage.filesystem.backend import FilesystemBackend
@@ -29,7 +35,7 @@ from tests.conformance import changes
 from tests.conformance.changes import OLD, sight
 from tests.conftest import create_bucket, get, keys, put, set_versioning
 
-pytestmark = pytest.mark.skipif(not log.can_sync_all(), reason="this system has no log")
+pytestmark = pytest.mark.skipif(not log.can_sync_all(tempfile.gettempdir()), reason="this system has no log")
 
 CASES: Final = changes.CASES
 SMALL: Final = b"small"
@@ -230,25 +236,31 @@ async def test_a_change_that_fails_after_it_was_logged_is_void(
             patched.setattr(_files, "place_many", lambda files: [errno.EIO for _ in files])
             with pytest.raises(OSError, match="Input/output error"):
                 await put(backend, bucket, "old", b"new")
+            with pytest.raises(OSError, match="Input/output error"):
+                await put(backend, bucket, "new", b"new")
         assert await get(backend, bucket, "old") == SMALL
         assert await keys(backend, bucket) == ["old"]
         await put(backend, bucket, "other", SMALL)
-        cut = await after_loss(tmp_path)
-    assert await get(cut, bucket, "old") == SMALL
-    assert await keys(cut, bucket) == ["old", "other"]
-    await cut.close()
+        shutil.copytree(tmp_path / "live", tmp_path / "killed")
+        lose_power(tmp_path / "live", tmp_path / "before", tmp_path / "cut")
+    for root in (tmp_path / "cut", tmp_path / "killed"):
+        async with opened(root) as again:
+            assert await get(again, bucket, "old") == SMALL
+            assert await keys(again, bucket) == ["old", "other"]
 
 
 async def test_a_checkpoint_that_cannot_be_noted_voids_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bucket: Bucket
 ) -> None:
-    def full(_path: str, *_chunks: bytes, **_options: Any) -> None:
+    def full(*_args: Any, **_options: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     async with opened(tmp_path / "live") as backend:
         await put(backend, bucket, "key", SMALL)
         with monkeypatch.context() as patched:
             patched.setattr(_files, "place_many", lambda files: [errno.EIO for _ in files])
+            # The log cannot tell either that nothing was made: that takes a checkpoint.
+            patched.setattr(log, "_what_stands", full)
             with pytest.raises(OSError, match="Input/output error"):
                 await put(backend, bucket, "old", b"new")
         with monkeypatch.context() as patched:
@@ -330,8 +342,7 @@ async def test_a_sync_of_the_log_that_fails_is_no_success(
 async def test_the_log_of_a_dead_process_is_forgotten_by_those_that_live(tmp_path: Path, bucket: Bucket) -> None:
     async with opened(tmp_path / "live") as backend:
         dead = log.Segment(f"{tmp_path}/live/log/dead-0", "boot")
-        sidecar = f"bucket~{bucket.id}/versions/aa/bb/x~{'0' * 32}~null.json".encode()
-        dead.append([(sidecar, b"{}")], 1)
+        dead.append([log.Change(f"bucket~{bucket.id}/versions/aa/bb/x~{'0' * 32}~null.json", b"{}")], 0, 1)
         await asyncio.to_thread(backend.store.log.tend)
         assert dead.path in log.log_files(f"{tmp_path}/live")
         dead.close()
@@ -373,8 +384,8 @@ async def test_what_stands_is_newer_than_the_log_unless_power_was_lost(
             old = path.read_bytes()
             await put(backend, bucket, key, b"second")
         segment = log.Segment(f"{tmp_path}/live/log/{number}-0", boot)
-        name = str(path.relative_to(tmp_path / "live/buckets")).encode()
-        segment.append([(name, old if key == "newer" else None)], 2**62)
+        name = str(path.relative_to(tmp_path / "live/buckets"))
+        segment.append([log.Change(name, old, is_removal=key == "gone")], 0, 2**62)
         segment.close()
         if boot == ANOTHER:
             start_again(tmp_path / "live")
@@ -401,8 +412,8 @@ async def test_a_damaged_sidecar_is_made_again_from_the_log(tmp_path: Path, buck
 
 async def test_a_log_that_names_something_else_is_not_followed(tmp_path: Path, bucket: Bucket) -> None:
     for name in (f"bucket~{bucket.id}/data/aa/bb/x", f"bucket~{bucket.id}/versions/../../x.json", "../lock/owner"):
-        segment = log.Segment(f"{tmp_path}/live/log/{len(name)}-0", "boot")
-        segment.append([(name.encode(), b"x")], 1)
+        segment = log.Segment(f"{tmp_path}/live/log/{len(name)}-0", boot_id())
+        segment.append([log.Change(name, b"x")], 0, 2**62)
         segment.close()
         with pytest.raises(ValueError, match="no sidecar"):
             await FilesystemBackend(tmp_path / "live").open()
@@ -414,3 +425,163 @@ async def test_a_log_of_another_version_is_left_alone(tmp_path: Path, bucket: Bu
     with pytest.raises(ValueError, match="version 99"):
         await FilesystemBackend(tmp_path / "live").open()
     assert bucket
+
+
+async def test_the_index_is_told_of_what_is_made_again_whatever_the_clock_says(tmp_path: Path, bucket: Bucket) -> None:
+    """A machine without a clock of its own may start in its past."""
+    async with opened(tmp_path / "live") as backend:
+        await put(backend, bucket, "key", SMALL)
+        await put(backend, bucket, "old", b"longer than before")
+        await backend.delete_version(bucket, "key", NULL_VERSION)
+        await put(backend, bucket, "new", SMALL)
+        lose_power(tmp_path / "live", tmp_path / "before", tmp_path / "cut")
+    (tmp_path / "cut/lock/mark").write_text(f"{time.time() + 100_000}\n")
+    async with opened(tmp_path / "cut") as cut:
+        page = await cut.list_versions(bucket, ListQuery())
+        assert [(entry.key, entry.size) for entry in page.entries if isinstance(entry, Listed)] == [
+            ("new", len(SMALL)),
+            ("old", len(b"longer than before")),
+        ]
+
+
+async def test_what_stands_behind_the_end_of_a_log_is_not_taken_for_sizes(tmp_path: Path) -> None:
+    segment = log.Segment(str(tmp_path / "log"), "boot")
+    segment.append([log.Change("bucket/versions/aa/bb/x.json", b"{}")], 0, 1)
+    os.pwrite(segment.fd, b"\xff" * log.RECORD.size, segment.size)
+    segment.close()
+    tracemalloc.start()
+    try:
+        (record,) = log.read_log(segment.path, ("", 0))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert record.content == b"{}"
+    assert most < 2**20
+
+
+async def test_a_put_that_is_cancelled_as_it_ends_does_not_wait_for_ever(tmp_path: Path, bucket: Bucket) -> None:
+    async with opened(tmp_path / "live", durable=False) as backend:
+        loop = asyncio.get_running_loop()
+        for _ in range(50):
+            putting = asyncio.ensure_future(put(backend, bucket, "key", SMALL))
+            await asyncio.sleep(0)
+            # Its answer is on its way to the loop when it is cancelled: both in one turn.
+            while backend.small.is_busy:
+                time.sleep(0.0005)  # noqa: ASYNC251 - so that the loop does not turn
+            loop.call_soon(putting.cancel)
+            putting.cancel()
+            async with asyncio.timeout(10):
+                await asyncio.wait([putting])
+                await put(backend, bucket, "key", b"next")
+
+
+async def test_all_whose_bytes_were_lost_hear_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bucket: Bucket
+) -> None:
+    """The system tells of a failed sync once."""
+    told = threading.Event()
+
+    def once(fd: int, sync: Callable[[int], None] = os.fdatasync) -> None:
+        if told.is_set():
+            sync(fd)
+            return
+        told.set()
+        time.sleep(0.2)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async with opened(tmp_path / "live") as backend:
+        monkeypatch.setattr(os, "fdatasync", once)
+        puts = (put(backend, bucket, f"key-{number}", OLD) for number in range(8))
+        answers = await asyncio.gather(*puts, return_exceptions=True)
+        assert all(isinstance(answer, ServiceUnavailable) for answer in answers)
+        assert await keys(backend, bucket) == ["old"]
+
+
+async def test_after_a_failed_sync_nobody_joins_and_nobody_forgets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bucket: Bucket
+) -> None:
+    def failing(_fd: int, _path: bytes) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async with opened(tmp_path / "live") as other:
+        async with opened(tmp_path / "live") as backend:
+            await put(backend, bucket, "key", SMALL)
+            with monkeypatch.context() as patched:
+                patched.setattr(_files, "sync_all", failing)
+                with pytest.raises(ServiceUnavailable):
+                    await asyncio.to_thread(backend.store.log.checkpoint)
+            # Another process's sync succeeds: it has not been told.
+            with pytest.raises(ServiceUnavailable, match="The disk failed"):
+                await asyncio.to_thread(other.store.log.checkpoint)
+            joining = FilesystemBackend(tmp_path / "live")
+            with pytest.raises(ValueError, match="The disk failed"):
+                await joining.open()
+            lose_power(tmp_path / "live", tmp_path / "before", tmp_path / "cut", tear)
+        assert log.log_files(str(tmp_path / "live"))
+    for root in (tmp_path / "cut", tmp_path / "live"):
+        async with opened(root) as again:
+            assert await get(again, bucket, "key") == SMALL
+            await put(again, bucket, "key", b"new")
+
+
+async def test_what_was_deleted_stays_so_though_a_disk_lost_it(tmp_path: Path, bucket: Bucket) -> None:
+    """The machine goes on, but the disk was mounted anew."""
+    async with opened(tmp_path / "live") as backend:
+        await backend.delete_version(bucket, "old", NULL_VERSION)
+        shutil.copytree(tmp_path / "live", tmp_path / "cut")
+    (old,) = sidecars(tmp_path / "before").items()
+    shutil.copy2(old[1], tmp_path / "cut" / old[0])
+    async with opened(tmp_path / "cut") as cut:
+        assert await keys(cut, bucket) == []
+        with pytest.raises(NoSuchKey):
+            await get(cut, bucket, "old")
+
+
+async def test_a_log_that_an_older_copy_left_is_not_read(tmp_path: Path, bucket: Bucket) -> None:
+    (name, path) = next(iter(sidecars(tmp_path / "live").items()))
+    segment = log.Segment(f"{tmp_path}/live/log/old-0", ANOTHER)
+    segment.append([log.Change(name.removeprefix("buckets/"), path.read_bytes(), is_removal=True)], 0, 2**62)
+    segment.close()
+    async with opened(tmp_path / "live") as backend:
+        assert await get(backend, bucket, "old") == SMALL
+
+
+async def test_a_disk_that_is_not_known_to_sync_as_a_whole_has_no_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bucket: Bucket
+) -> None:
+    monkeypatch.setattr(log, "disk_kind", lambda _path: "overlay")
+    async with opened(tmp_path / "live") as backend:
+        await put(backend, bucket, "key", SMALL)
+        await backend.delete_version(bucket, "old", NULL_VERSION)
+        assert not log.log_files(str(tmp_path / "live"))
+        assert await keys(backend, bucket) == ["key"]
+
+
+async def test_a_heart_that_misses_a_beat_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bucket: Bucket
+) -> None:
+    third = asyncio.Event()
+    loop, calls = asyncio.get_running_loop(), 0
+
+    def failing() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            loop.call_soon_threadsafe(third.set)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("post3.storage.filesystem.backend.HEARTBEAT", timedelta(milliseconds=5))
+    async with opened(tmp_path / "live") as backend:
+        monkeypatch.setattr(backend.store.log, "tend", failing)
+        await put(backend, bucket, "key", SMALL)
+        async with asyncio.timeout(10):
+            await third.wait()
+
+
+async def test_a_put_into_a_store_that_is_closed_fails(tmp_path: Path, bucket: Bucket) -> None:
+    async with opened(tmp_path / "live", durable=False) as backend:
+        await asyncio.to_thread(backend.store.threads.shutdown)
+        for _ in range(2):
+            async with asyncio.timeout(10):
+                with pytest.raises(RuntimeError):
+                    await put(backend, bucket, "key", SMALL)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from post3.storage.filesystem import opening
+from post3.storage.filesystem import durable, opening
 from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.filesystem.durable import boot_id
 from post3.storage.filesystem.layout import FORMAT
@@ -156,7 +156,7 @@ async def test_a_network_disk_is_refused_unless_allowed(
 ) -> None:
     root = tmp_path / "store" / "inner"
     line = f"21 20 0:40 / {tmp_path}{mount} rw,relatime shared:1 - {kind} host:/export rw"
-    monkeypatch.setattr(opening, "open", mounts(ROOT_DISK, line), raising=False)
+    monkeypatch.setattr(durable, "open", mounts(ROOT_DISK, line), raising=False)
     message = await refusal(root)
     assert kind in message
     assert "--allow-network-disk" in message
@@ -178,15 +178,15 @@ async def test_a_local_disk_is_taken_wherever_network_disks_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     root = tmp_path / "store"
-    monkeypatch.setattr(opening, "open", mounts(ROOT_DISK, line.format(there=root)), raising=False)
+    monkeypatch.setattr(durable, "open", mounts(ROOT_DISK, line.format(there=root)), raising=False)
     await open_and_close(root)
 
 
 async def test_the_disk_mounted_last_over_another_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [f"2{number} 20 0:4 / {tmp_path} rw - {kind} x rw" for number, kind in enumerate(("nfs4", "ext4"))]
-    monkeypatch.setattr(opening, "open", mounts(ROOT_DISK, *lines), raising=False)
+    monkeypatch.setattr(durable, "open", mounts(ROOT_DISK, *lines), raising=False)
     await open_and_close(tmp_path)
-    monkeypatch.setattr(opening, "open", mounts(ROOT_DISK, *reversed(lines)), raising=False)
+    monkeypatch.setattr(durable, "open", mounts(ROOT_DISK, *reversed(lines)), raising=False)
     assert "nfs4" in await refusal(tmp_path)
 
 
@@ -194,14 +194,14 @@ async def test_a_link_to_a_network_disk_is_followed(tmp_path: Path, monkeypatch:
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "disk")
     line = f"21 20 0:40 / {tmp_path}/disk rw - nfs host:/export rw"
-    monkeypatch.setattr(opening, "open", mounts(ROOT_DISK, line), raising=False)
+    monkeypatch.setattr(durable, "open", mounts(ROOT_DISK, line), raising=False)
     assert "nfs" in await refusal(tmp_path / "link")
 
 
 async def test_a_space_in_the_name_of_a_mount_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "my disk"
     line = f"21 20 0:40 / {tmp_path}/my\\040disk rw - nfs4 host:/export rw"
-    monkeypatch.setattr(opening, "open", mounts(ROOT_DISK, line), raising=False)
+    monkeypatch.setattr(durable, "open", mounts(ROOT_DISK, line), raising=False)
     assert "nfs4" in await refusal(root)
 
 

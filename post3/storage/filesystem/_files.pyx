@@ -160,6 +160,7 @@ cdef struct Entry:
     int shared
     int held
     int why
+    int shared_why  # of the lock that is shared, or of the record
     long long changed
     char *content
     Py_ssize_t size
@@ -191,20 +192,33 @@ def enter_many(list places):
         with nogil:
             for at in range(count):
                 enter_one(&entries[at], &entries[at - 1] if at else NULL)
-        taken, found = [], []
-        for at in range(count):
-            if entries[at].shared >= 0 and not (at and entries[at - 1].shared == entries[at].shared):
-                taken.append(entries[at].shared)
-            if entries[at].held >= 0:
-                taken.append(entries[at].held)
-            content = None
-            if entries[at].size >= 0:
-                content = PyBytes_FromStringAndSize(entries[at].content, entries[at].size)
-            found.append((entries[at].why, entries[at].changed, content))
-        return taken, found
+        try:
+            return entered(entries, count)
+        except MemoryError:
+            for at in range(count):
+                if entries[at].shared >= 0 and not (at and entries[at - 1].shared == entries[at].shared):
+                    close(entries[at].shared)
+                if entries[at].held >= 0:
+                    close(entries[at].held)
+            raise
     finally:
         free(entries)
         free(room)
+
+
+cdef tuple entered(Entry *entries, Py_ssize_t count):
+    cdef Py_ssize_t at
+    taken, found = [], []
+    for at in range(count):
+        if entries[at].shared >= 0 and not (at and entries[at - 1].shared == entries[at].shared):
+            taken.append(entries[at].shared)
+        if entries[at].held >= 0:
+            taken.append(entries[at].held)
+        content = None
+        if entries[at].size >= 0:
+            content = PyBytes_FromStringAndSize(entries[at].content, entries[at].size)
+        found.append((entries[at].why, entries[at].changed, content))
+    return taken, found
 
 
 cdef void enter_one(Entry *entry, Entry *before) noexcept nogil:
@@ -216,17 +230,18 @@ cdef void enter_one(Entry *entry, Entry *before) noexcept nogil:
         # They are given back together, so one lock serves both.
         entry.shared = before.shared
         entry.changed = before.changed
-        if entry.shared < 0:
-            entry.why = EAGAIN
+        entry.shared_why = before.shared_why
     else:
         entry.changed = -1
+        entry.shared_why = 0
         entry.shared = share_lock(entry.gate, entry.lock, LOCK_NB)
         if entry.shared < 0:
-            entry.why = errno
+            entry.shared_why = errno
         else:
             entry.changed = changed_at(entry.record)
             if entry.changed < 0 and errno != ENOENT:
-                entry.why = errno
+                entry.shared_why = errno
+    entry.why = entry.shared_why
     if entry.why or entry.changed < 0:
         return
     entry.held = lock_file(entry.key, LOCK_EX | LOCK_NB)

@@ -14,7 +14,7 @@ from post3.storage.filesystem.layout import FORMAT
 from post3.storage.filesystem.opening import HEARTBEAT, Opening
 from post3.storage.filesystem.records import FilesystemRecords
 from post3.storage.filesystem.small import SmallChanges
-from post3.storage.filesystem.store import Store
+from post3.storage.filesystem.store import Store, logger
 from post3.storage.filesystem.uploads import FilesystemUploads
 from post3.storage.protocol import About
 
@@ -43,7 +43,10 @@ class FilesystemBackend(FilesystemBuckets, FilesystemBlobs, FilesystemGarbage, F
     async def _beat(self) -> None:
         while True:
             self._opening.beat()
-            await self.store.run(self.store.log.tend)
+            try:
+                await self.store.run(self.store.log.tend)
+            except Exception as error:
+                logger.warning("the log could not be looked after: %s", error)
             await asyncio.sleep(HEARTBEAT.total_seconds())
 
     async def close(self) -> None:
@@ -53,8 +56,10 @@ class FilesystemBackend(FilesystemBuckets, FilesystemBlobs, FilesystemGarbage, F
             with contextlib.suppress(asyncio.CancelledError):
                 await self._heart
             self._heart = None
-        await asyncio.to_thread(self.store.close)
-        await asyncio.to_thread(self._opening.close)
+        try:
+            await asyncio.to_thread(self.store.close)
+        finally:
+            await asyncio.to_thread(self._opening.close)
 
     async def ping(self) -> None:
         """See Backend."""

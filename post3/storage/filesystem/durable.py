@@ -240,3 +240,20 @@ def boot_id() -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def disk_kind(path: str) -> str:
+    """The type of the file system that holds a path, which need not be there yet; empty where nothing tells."""
+    path = os.path.realpath(path)
+    best, kind = "", ""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                mount, _, rest = line.partition(" - ")
+                point = mount.split()[4].replace("\\040", " ")
+                inside = path == point or path.startswith(point.rstrip("/") + "/")
+                if inside and len(point) >= len(best):
+                    best, kind = point, rest.split()[0]
+    except (OSError, IndexError):
+        return ""
+    return kind

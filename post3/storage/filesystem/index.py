@@ -22,7 +22,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
@@ -299,13 +299,18 @@ class Index:
 
     def refresh(self, bucket: str, key: str, versions: Sequence[ObjectVersion]) -> None:
         """Replace all that is known of a key, and forget its intents; its lock is held and these are its sidecars."""
+        self.refresh_many(bucket, {key: versions})
+
+    def refresh_many(self, bucket: str, keys: Mapping[str, Sequence[ObjectVersion]]) -> None:
+        """The same for several keys of a bucket."""
 
         def work(db: sqlite3.Connection) -> None:
-            name = key.encode()
-            db.execute("DELETE FROM versions WHERE bucket = ? AND key = ?", (bucket, name))
-            _insert(db, bucket, versions)
-            _mark_current(db, bucket, name)
-            db.execute("DELETE FROM intents WHERE bucket = ? AND key = ?", (bucket, name))
+            for key, versions in keys.items():
+                name = key.encode()
+                db.execute("DELETE FROM versions WHERE bucket = ? AND key = ?", (bucket, name))
+                _insert(db, bucket, versions)
+                _mark_current(db, bucket, name)
+                db.execute("DELETE FROM intents WHERE bucket = ? AND key = ?", (bucket, name))
 
         self.submit(work, writes=True).result()
 

@@ -25,17 +25,19 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Final
 
 from post3._chunker import crc64nvme
-from post3.errors import ServiceUnavailable
+from post3.errors import OperationAborted, ServiceUnavailable
 from post3.storage.filesystem import _files
-from post3.storage.filesystem.durable import Disk, Locks, boot_id, try_lock
+from post3.storage.filesystem.durable import Disk, Locks, boot_id, disk_kind, try_lock
 from post3.storage.filesystem.sidecar import load, read_file
 
 logger = logging.getLogger("post3")
@@ -43,14 +45,12 @@ MAGIC: Final = b"post3log"
 VERSION: Final = 1
 HEADER: Final = struct.Struct(">8sQ16s36s")
 """Magic, version, 16 random bytes that tell this use of the file from the last one, the boot's id."""
-RECORD: Final = struct.Struct(">QQII")
-"""CRC64NVME of the header's random bytes and of all that follows; nanoseconds; bytes of the path, and of the sidecar.
-Both come behind it.
+RECORD: Final = struct.Struct(">QQBII")
+"""CRC64NVME of the header's random bytes and of all that follows; nanoseconds; whether the sidecar is removed; bytes of
+the path, and of the sidecar. Both come behind it.
 """
 _CRC: Final = struct.Struct(">Q")
-_TOLD: Final = struct.Struct(">QII")
-GONE: Final = 0xFFFFFFFF
-"""The bytes of a sidecar that is removed."""
+_TOLD: Final = struct.Struct(">QBII")
 GROWTH: Final = 4 * 1024 * 1024
 """Zeros that are written ahead: bytes that change no file's length are synced in half the time."""
 LIMIT: Final = 64 * 1024 * 1024
@@ -61,6 +61,9 @@ BARRIER_SECONDS: Final = 10.0
 """How long a checkpoint waits for the changes that are under way."""
 KERNEL: Final = (5, 8)
 """The first Linux whose syncfs tells of writes that failed."""
+DISKS: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "tmpfs"})
+"""File systems of which a sync as a whole is known to be one of all their files; layers over others may not be."""
+NOT_LOGS: Final = frozenset({"mark", "failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,9 @@ class Change:
     """What becomes of a sidecar."""
 
     path: str
-    content: bytes | None
-    """None where it is removed."""
+    content: bytes
+    """The sidecar; or, where it is removed, the one that is."""
+    is_removal: bool = False
 
 
 class Log:
@@ -86,10 +90,11 @@ class Log:
         self._segments: tuple[Segment, Segment] | None = None
         """The one that is appended to, and the other one."""
         self._appending = threading.Lock()
+        self._syncing = threading.Lock()
         self._checkpointing = threading.Lock()
         self._is_asked = False
         self._is_void = False
-        """Whether it holds something that was not made, and that a checkpoint is to void."""
+        """Whether it may hold something that was not made, and that a checkpoint is to void."""
         self._failure = ""
         """What the disk said when a sync failed."""
 
@@ -108,37 +113,43 @@ class Log:
     def open(self) -> None:
         """Log from now on, where changes are to last and the system can do it. Raises OSError."""
         boot = boot_id()
-        if not self._disk.durable or not boot or not can_sync_all():
+        if not self._disk.durable or not boot or not can_sync_all(self._root):
             return
-        # Open from now on: a sync of the whole disk tells of what failed since.
-        self._store = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        with self._locks.held("checkpoint"):  # whose holder takes files that nobody holds for a dead process's
+        with ExitStack() as opened, self._locks.held("checkpoint"):
+            # With that lock: else who makes a checkpoint could take the files for a dead process's.
             name = f"{self._folder}/{secrets.token_hex(8)}"
-            self._segments = Segment(f"{name}-0", boot), Segment(f"{name}-1", boot)
+            first = opened.enter_context(closing(Segment(f"{name}-0", boot)))
+            second = opened.enter_context(closing(Segment(f"{name}-1", boot)))
+            # Open from now on: a sync of the whole disk tells of what failed since.
+            self._store = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened.callback(os.close, self._store)
             self._disk.sync_folder(self._folder)
+            self._segments = first, second
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
         """Bring everything to the disk, and leave no log behind; when that fails, the next start reads it."""
         if self._segments is None:
             return
-        try:
-            if not all(segment.is_empty for segment in self._segments):
-                self.checkpoint()
-            for segment in self._segments:
-                os.unlink(segment.path)
-        except (OSError, ServiceUnavailable) as error:
-            logger.error("the log is left for the next start: %s", error)
-        for segment in self._segments:
-            segment.close()
-        os.close(self._store)
-        self._segments = None
+        with self._opened:
+            try:
+                if self._is_void or not all(segment.is_empty for segment in self._segments) or self._dead():
+                    self.checkpoint()
+                for segment in self._segments:
+                    os.unlink(segment.path)
+            except Exception as error:
+                logger.error("the log is left for the next start: %s", error)
+            self._segments = None
 
     def tend(self) -> None:
-        """Make a checkpoint if one is due, or a process has died; called every few seconds."""
+        """Make a checkpoint if one is due, or a process has died; called every few seconds. Raises OSError."""
         if self._segments is not None and not self._failure:
             age = max(segment.age for segment in self._segments)
-            if age > SECONDS or any(_is_dead(path) for path in log_files(self._root)):
+            if age > SECONDS or self._is_void or self._dead():
                 self._relieve()
+
+    def _dead(self) -> list[str]:
+        return [path for path in log_files(self._root) if _is_dead(path)]
 
     # Changes
 
@@ -154,13 +165,13 @@ class Log:
             with self.changing([Change(path, content)]):
                 self._disk.place(name, path)
 
-    def remove(self, path: str, before: Callable[[], None]) -> None:
-        """Remove a sidecar; on return that lasts. `before` is called first. Raises like `replace`."""
+    def remove(self, path: str, content: bytes, before: Callable[[], None]) -> None:
+        """Remove a sidecar with this content; on return that lasts. `before` is called first. Raises like `replace`."""
         if self._segments is None:
             self._disk.remove(path, before=before)
             return
         before()
-        with self.changing([Change(path, None)]), contextlib.suppress(FileNotFoundError):
+        with self.changing([Change(path, content, is_removal=True)]), contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
     @contextlib.contextmanager
@@ -175,30 +186,50 @@ class Log:
             try:
                 yield
             except BaseException:
-                self.void()
+                self.void(changes)
                 raise
 
-    def void(self) -> None:
-        """Something was logged and not made: no loss of power must make what was answered with an error."""
-        self._is_void = True
+    def void(self, changes: Sequence[Change]) -> None:
+        """Log that changes were not made after all; to be called within `changing`.
+
+        Else a crash would make what was answered with an error, and was perhaps followed by something else.
+        """
+        try:
+            self._append([_what_stands(change) for change in changes])
+        except Exception:
+            self._is_void = True
 
     def _append(self, changes: Sequence[Change]) -> None:
         if self._segments is None:
             raise ServiceUnavailable("The store is closed.")
         start = len(f"{self._root}/buckets/")
-        told = [(change.path[start:].encode(), change.content) for change in changes]
         with self._appending:
             segment = self._segments[0]
-            segment.append(told, time.monotonic_ns())
-        try:
-            # Others may write meanwhile. A sync serves all that was written by then.
-            os.fdatasync(segment.fd)
-        except OSError as error:
-            raise self._fail(error) from error
+            written = segment.append(changes, start, time.monotonic_ns())
+        self._sync(segment, written)
+
+    def _sync(self, segment: Segment, written: int) -> None:
+        """Bring the log to the disk up to there, with what others have written meanwhile.
+
+        One thread at a time: the system tells of a failure once, and all whose bytes were lost must hear of it.
+        """
+        with self._syncing:
+            if self._failure:
+                raise ServiceUnavailable(self._failure)
+            if segment.synced >= written:
+                return
+            size = segment.size
+            try:
+                os.fdatasync(segment.fd)
+            except OSError as error:
+                raise self._fail(error) from error
+            segment.synced = size
 
     def _fail(self, error: OSError) -> ServiceUnavailable:
         logger.critical("the disk failed; nothing is changed any more until the next start: %s", error)
         self._failure = f"The disk failed ({error.strerror}). Check it, and start post3 again."
+        with contextlib.suppress(OSError), open(_failed(self._root), "w", encoding="ascii"):
+            pass  # for the other processes: theirs may be told of nothing
         return ServiceUnavailable(self._failure)
 
     # Checkpoints
@@ -209,7 +240,10 @@ class Log:
             raise ServiceUnavailable(self._failure)
         size = 0 if self._segments is None else self._segments[0].size
         if self._is_void or size > 2 * LIMIT:
-            self.checkpoint(only_if=lambda size: self._is_void or size > 2 * LIMIT)
+            try:
+                self.checkpoint(only_if=lambda size: self._is_void or size > 2 * LIMIT)
+            except OperationAborted as error:
+                raise ServiceUnavailable("Another process keeps the log from being brought to the disk.") from error
         elif size > LIMIT and not self._is_asked:
             self._is_asked = True
             self._later(self._relieve)
@@ -232,10 +266,8 @@ class Log:
         with self._checkpointing, self._locks.held("checkpoint"):
             if self._segments is None or not only_if(self._segments[0].size):
                 return
-            if self._failure:
-                # A second sync may succeed, and what the first one lost is lost all the same.
-                raise ServiceUnavailable(self._failure)
-            dead = [path for path in log_files(self._root) if _is_dead(path)]
+            self._refuse_failed()
+            dead = self._dead()
             with self._locks.held_soon("log", BARRIER_SECONDS):
                 until = time.monotonic_ns()
                 full, spare = self._segments
@@ -244,7 +276,8 @@ class Log:
             try:
                 self._bring(f"{full.boot} {until}\n".encode())
             except BaseException:
-                self._is_void |= was_void
+                if was_void:
+                    self._is_void = True
                 raise
             full.begin()
             for path in dead:
@@ -256,7 +289,15 @@ class Log:
             _files.sync_all(self._store, self._root.encode())
         except OSError as error:
             raise self._fail(error) from error
+        self._refuse_failed()
         self._disk.replace(f"{self._folder}/mark", mark)
+
+    def _refuse_failed(self) -> None:
+        """A sync that failed, here or in another process, may have lost what a later one knows nothing of."""
+        if not self._failure and has_failed(self._root):
+            self._failure = FAILED
+        if self._failure:
+            raise ServiceUnavailable(self._failure)
 
 
 class Segment:
@@ -274,7 +315,7 @@ class Segment:
 
     def begin(self) -> None:
         """Use it from its beginning: what it holds is needed no more."""
-        self.size = 0
+        self.size = self.synced = 0
         self._random = secrets.token_bytes(16)
         self._since = 0.0
 
@@ -292,26 +333,51 @@ class Segment:
         """Seconds since its first record was written."""
         return time.monotonic() - self._since if self.size else 0.0
 
-    def append(self, changes: Sequence[tuple[bytes, bytes | None]], moment: int) -> None:
-        """Write records, unsynced: paths below `buckets`, and sidecars. Raises OSError with nothing appended."""
-        start = b"" if self.size else HEADER.pack(MAGIC, VERSION, self._random, self.boot.encode("ascii"))
-        data = start + b"".join(_record(self._random, moment, path, content) for path, content in changes)
+    def append(self, changes: Sequence[Change], start: int, moment: int) -> int:
+        """Write records, unsynced, of paths from this character on; returns the bytes written so far.
+
+        Raises OSError, with nothing appended.
+        """
+        begun = b"" if self.size else HEADER.pack(MAGIC, VERSION, self._random, self.boot.encode("ascii"))
+        data = begun + b"".join(_record(self._random, moment, change, start) for change in changes)
         self._grow(self.size + len(data))
-        _write_at(self.fd, data, self.size)
+        try:
+            _write_at(self.fd, data, self.size)
+        except BaseException:
+            # Some records may be whole; without the first one's head nobody reads on.
+            _write_at(self.fd, bytes(HEADER.size + RECORD.size), self.size)
+            raise
         if not self.size:
             self._since = time.monotonic()
         self.size += len(data)
+        return self.size
 
     def _grow(self, needed: int) -> None:
         while self._length < needed:
-            _write_at(self.fd, bytes(GROWTH), self._length)
-            self._length += GROWTH
+            try:
+                _write_at(self.fd, bytes(GROWTH), self._length)
+            except OSError:
+                # What is needed may have room where there is none for more.
+                _write_at(self.fd, bytes(needed - self._length), self._length)
+                self._length = needed
+            else:
+                self._length += GROWTH
 
 
-def _record(random: bytes, moment: int, path: bytes, content: bytes | None) -> bytes:
-    size = GONE if content is None else len(content)
-    told = _TOLD.pack(moment, len(path), size) + path + (content or b"")
+def _record(random: bytes, moment: int, change: Change, start: int) -> bytes:
+    path, content = change.path[start:].encode(), change.content
+    if change.is_removal:
+        content, _, _ = content.partition(b"\n")  # the body is needed no more
+    told = _TOLD.pack(moment, change.is_removal, len(path), len(content)) + path + content
     return _CRC.pack(crc64nvme(random + told)) + told
+
+
+def _what_stands(change: Change) -> Change:
+    """What makes a log of a change void: the sidecar as it is."""
+    content = read_file(change.path)
+    if content is None:
+        return Change(change.path, change.content, is_removal=True)
+    return Change(change.path, content)
 
 
 def _write_at(fd: int, data: bytes, place: int) -> None:
@@ -324,44 +390,67 @@ def _write_at(fd: int, data: bytes, place: int) -> None:
 # After a crash
 
 
-def recover(root: str, disk: Disk) -> None:
-    """Make again what logs tell of, and forget them; nobody else has the store open.
-
-    Raises OSError, and ValueError for a log that is none of this post3's.
-    """
-    paths = log_files(root)
-    if not paths:
-        return
-    known, boot = _mark(f"{root}/log/mark"), boot_id()
-    latest: dict[bytes, Record] = {}
-    for path in paths:
-        for record in read_log(path, known):
-            if record.path not in latest or latest[record.path].moment <= record.moment:
-                latest[record.path] = record
-    for record in latest.values():
-        _make_again(root, disk, record, is_same_boot=record.boot == boot)
-    if latest:
-        logger.warning("the log of %d changes was read again", len(latest))
-    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _sync(fd, root)
-        for path in (*paths, f"{root}/log/mark"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-        _sync(fd, root)
-    finally:
-        os.close(fd)
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
     """A change that a log tells of."""
 
     boot: str
     moment: int
-    path: bytes
+    path: str
     """Below `buckets`."""
-    content: bytes | None
+    content: bytes
+    is_removal: bool
+
+    @property
+    def folder(self) -> str:
+        """Its bucket's, below `buckets`."""
+        return self.path.partition("/")[0]
+
+    @property
+    def key(self) -> str:
+        """Whose sidecar it is."""
+        return str(load(self.content)[0]["key"])
+
+
+def recover(root: str, disk: Disk, last_boot: str | None) -> list[Record]:
+    """Make again what logs tell of; nobody else has the store open.
+
+    `last_boot` tells the start of the machine in which the store was last open, if that is known: logs of others
+    are not its own. Returns what is to be told to the index before the logs are forgotten. Raises OSError, and
+    ValueError for a log that is none of this post3's.
+    """
+    known = _mark(f"{root}/log/mark")
+    latest: dict[str, Record] = {}
+    for path in log_files(root):
+        for record in read_log(path, known):
+            if record.boot != (last_boot or record.boot):
+                logger.warning("the log %s is left unread: it is older than the store, or from another one", path)
+                break
+            if record.path not in latest or latest[record.path].moment <= record.moment:
+                latest[record.path] = record
+    boot, is_damaged = boot_id(), has_failed(root)
+    records = [record for record in latest.values() if os.path.isdir(f"{root}/buckets/{record.folder}")]
+    for record in records:
+        _make_again(root, disk, record, is_trusted=record.boot == boot and not is_damaged)
+    if records:
+        logger.warning("the log of %d changes was read again", len(records))
+    return records
+
+
+def forget(root: str, disk: Disk) -> None:
+    """Bring to the disk what was made again, and forget all logs at once: one could undo what another one tells."""
+    if not log_files(root) and not has_failed(root):
+        return
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _sync_all(fd, root)
+        away = disk.fresh_name()
+        os.rename(f"{root}/log", away)
+        os.mkdir(f"{root}/log", 0o700)
+        _sync_all(fd, root)
+    finally:
+        os.close(fd)
+    shutil.rmtree(away, ignore_errors=True)
 
 
 def read_log(path: str, known: tuple[str, int]) -> Iterator[Record]:
@@ -370,45 +459,42 @@ def read_log(path: str, known: tuple[str, int]) -> Iterator[Record]:
     What is known to be on the disk, by a boot and a time, is left out. Raises ValueError for a log of another version.
     """
     with open(path, "rb") as file:
+        left = os.fstat(file.fileno()).st_size - HEADER.size
         header = file.read(HEADER.size)
-        if len(header) < HEADER.size or not header.startswith(MAGIC):
+        if left < 0 or not header.startswith(MAGIC):
             return  # nothing was logged
         _, version, random, boot_name = HEADER.unpack(header)
         if version != VERSION:
             raise ValueError(f"The log {path} is of version {version}; use the post3 that wrote it.")
         boot = boot_name.rstrip(b"\0").decode("ascii", "replace")
         while len(head := file.read(RECORD.size)) == RECORD.size:
-            crc, moment, length, size = RECORD.unpack(head)
-            rest = file.read(length + (0 if size == GONE else size))
-            if crc64nvme(random + head[_CRC.size :] + rest) != crc:
+            crc, moment, is_removal, length, size = RECORD.unpack(head)
+            left -= RECORD.size + length + size
+            # Behind the end stands anything, lengths that nobody could hold in memory among it.
+            if left < 0 or crc64nvme(random + head[_CRC.size :] + (rest := file.read(length + size))) != crc:
                 return
             if known[0] != boot or moment > known[1]:
-                yield Record(boot, moment, rest[:length], None if size == GONE else rest[length:])
+                yield Record(boot, moment, os.fsdecode(rest[:length]), rest[length:], bool(is_removal))
 
 
-def _make_again(root: str, disk: Disk, record: Record, *, is_same_boot: bool) -> None:
-    name, content = os.fsdecode(record.path), record.content
-    bucket, kind, *_ = parts = name.split("/")
+def _make_again(root: str, disk: Disk, record: Record, *, is_trusted: bool) -> None:
+    """`is_trusted` where nothing of what stands can have been lost: then what is newer, and was not logged, stays."""
+    _, kind, *_ = parts = record.path.split("/")
     if kind != "versions" or ".." in parts:
-        raise ValueError(f"The log tells of a file that is no sidecar: {name!r}.")
-    if not os.path.isdir(f"{root}/buckets/{bucket}"):
-        return  # the bucket was deleted afterwards
-    path = f"{root}/buckets/{name}"
-    if content is None:
-        if not is_same_boot:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-    elif not (is_same_boot and _is_newer(read_file(path), content)):
-        with disk.written(content, durable=False) as fresh:
-            disk.place(fresh, path)
+        raise ValueError(f"The log tells of a file that is no sidecar: {record.path!r}.")
+    path = f"{root}/buckets/{record.path}"
+    if is_trusted and _is_newer(read_file(path), record.content):
+        return
+    if record.is_removal:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        return
+    with disk.written(record.content, durable=False) as fresh:
+        disk.place(fresh, path)
 
 
 def _is_newer(present: bytes | None, content: bytes) -> bool:
-    """Whether a sidecar stands for a later change than another one.
-
-    Without a loss of power all that was answered is there, also what somebody changed without a log; unless a sync
-    failed.
-    """
+    """Whether a sidecar stands for a later change than another one."""
     try:
         one, other = (load(sidecar)[0] for sidecar in (present or b"", content))
         return bool((one["sequence"], one["revision"]) > (other["sequence"], other["revision"]))
@@ -426,9 +512,21 @@ def _mark(path: str) -> tuple[str, int]:
         return "", 0
 
 
+FAILED: Final = "The disk failed. Check it, stop all post3 processes that use it, and start post3 again."
+
+
+def has_failed(root: str) -> bool:
+    """Whether a sync failed since the store was last opened by nobody else."""
+    return os.path.exists(_failed(root))
+
+
+def _failed(root: str) -> str:
+    return f"{root}/log/failed"
+
+
 def log_files(root: str) -> list[str]:
     """The files of all processes' logs."""
-    return [f"{root}/log/{name}" for name in os.listdir(f"{root}/log") if name != "mark"]
+    return [f"{root}/log/{name}" for name in os.listdir(f"{root}/log") if name not in NOT_LOGS]
 
 
 def _is_dead(path: str) -> bool:
@@ -443,14 +541,16 @@ def _is_dead(path: str) -> bool:
         os.close(fd)
 
 
-def can_sync_all() -> bool:
-    """Whether a sync of a whole file system tells of writes that failed."""
+def can_sync_all(root: str) -> bool:
+    """Whether a sync of the whole file system brings all to the disk, and tells of writes that failed."""
     system = os.uname()
     release = re.match(r"(\d+)\.(\d+)", system.release)
-    return system.sysname == "Linux" and release is not None and tuple(map(int, release.groups())) >= KERNEL
+    if system.sysname != "Linux" or release is None or tuple(map(int, release.groups())) < KERNEL:
+        return False
+    return disk_kind(root) in DISKS
 
 
-def _sync(fd: int, root: str) -> None:
+def _sync_all(fd: int, root: str) -> None:
     try:
         _files.sync_all(fd, root.encode())
     except OSError as error:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import socket
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
 from post3.storage.filesystem.buckets import FOLDERS as BUCKET_FOLDERS
-from post3.storage.filesystem.durable import Disk, boot_id, try_lock
+from post3.storage.filesystem.durable import Disk, boot_id, disk_kind, try_lock
 from post3.storage.filesystem.garbage import sweep_fresh
 from post3.storage.filesystem.journal import settle_pending
 from post3.storage.filesystem.layout import FORMAT, key_place, key_stem, leaf_of
-from post3.storage.filesystem.log import recover
+from post3.storage.filesystem.log import FAILED, Record, forget, has_failed, recover
 from post3.storage.filesystem.sidecar import dump, read_document
 from post3.storage.filesystem.store import Store, logger
 
@@ -30,6 +31,10 @@ MARGIN: Final = 120.0
 NETWORK_DISKS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "afs", "lustre"})
 NETWORK_FUSE: Final = ("fuse.sshfs", "fuse.s3fs", "fuse.rclone", "fuse.glusterfs", "fuse.ceph", "fuse.goofys")
 PROGRESS_SECONDS: Final = 5.0
+UNKNOWN: Final = "unknown"
+"""The start of the machine, where the owner's file cannot be read."""
+KEYS: Final = 500
+"""Those that the index is told of at a time."""
 
 
 class Opening:
@@ -69,8 +74,13 @@ class Opening:
                 raise
 
     def _join(self) -> None:
-        """Open the index that others have open. Where the first of them has its changes last, so have all."""
-        self._store.disk.durable |= bool(read_owner(self._owner).get("durable"))
+        """Open the index that others have open. Where one of them has its changes last, so have all that come later."""
+        if has_failed(self._store.root):
+            raise ValueError(f"The data directory {self._store.root} cannot be used: {FAILED}")
+        if read_owner(self._owner).get("durable"):
+            self._store.disk.durable = True
+        elif self._store.disk.durable:
+            self._write_owner(clean=False)
         try:
             self._store.index.open()
         except sqlite3.DatabaseError as error:
@@ -83,8 +93,10 @@ class Opening:
         store, owner = self._store, read_owner(self._owner)
         boot = boot_id()
         self._refuse_other_machine(owner, boot)
-        recover(store.root, store.disk)
         lost_power = bool(owner) and not owner.get("clean") and (owner.get("boot") != boot or not boot)
+        lost_power |= has_failed(store.root)
+        known = owner.get("boot")
+        records = recover(store.root, store.disk, known if isinstance(known, str) and known != UNKNOWN else None)
         try:
             self._bring_up(lost_power=lost_power)
         except sqlite3.DatabaseError:
@@ -92,6 +104,8 @@ class Opening:
             store.index.close()
             doubt(store)
             self._bring_up(lost_power=lost_power)
+        tell_index(store, records)
+        forget(store.root, store.disk)
         settle_pending(store)
         sweep_fresh(store.root)
         self._write_owner(clean=False)
@@ -225,23 +239,6 @@ def refuse_network_disk(root: str) -> None:
         )
 
 
-def disk_kind(path: str) -> str:
-    """The type of the file system that holds a path, which need not be there yet; empty where nothing tells."""
-    path = os.path.realpath(path)
-    best, kind = "", ""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-            for line in file:
-                mount, _, rest = line.partition(" - ")
-                point = mount.split()[4].replace("\\040", " ")
-                inside = path == point or path.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= len(best):
-                    best, kind = point, rest.split()[0]
-    except (OSError, IndexError):
-        return ""
-    return kind
-
-
 def read_owner(path: str) -> dict[str, object]:
     """Who had the store open last; empty when nobody did, and of no known start when nobody can tell."""
     try:
@@ -250,7 +247,7 @@ def read_owner(path: str) -> dict[str, object]:
         document = ()
     if document is None:
         return {}
-    return document if isinstance(document, dict) else {"boot": "unknown"}
+    return document if isinstance(document, dict) else {"boot": UNKNOWN}
 
 
 def read_mark(path: str) -> float:
@@ -303,6 +300,16 @@ def repair(store: Store, since: float) -> None:
             for key in store.index.keys(bucket_id):
                 if leaf_of(key_stem(key)) in leaves:
                     store.index.refresh(bucket_id, key, store.readable_versions(key_place(folder, key), bucket))
+
+
+def tell_index(store: Store, records: Sequence[Record]) -> None:
+    """Have the index say what the sidecars do that a log told of."""
+    keys = {(record.folder, record.key) for record in records}
+    for folder, of_folder in itertools.groupby(sorted(keys), key=lambda one: one[0]):
+        bucket, _, bucket_id = folder.rpartition("~")
+        places = (key_place(f"{store.root}/buckets/{folder}", key) for _, key in of_folder)
+        while some := list(itertools.islice(places, KEYS)):
+            store.index.refresh_many(bucket_id, {place.key: store.readable_versions(place, bucket) for place in some})
 
 
 def changed_leaves(folder: str, since: float) -> Iterator[str]:

@@ -55,13 +55,16 @@ class SmallChange:
     version: ObjectVersion | None
     """What is put; None where the key is deleted."""
     guard: Guard
-    answered: asyncio.Future[ObjectVersion | None]
+    answered: asyncio.Future[None]
     result: ObjectVersion | None = None
     """What was put, or deleted; None where nothing is to be made."""
     error: BaseException | None = None
     fresh: str = ""
     """Where the sidecar of what is put is written first."""
-    sidecar: bytes | None = None
+    sidecar: bytes = b""
+    """Of what is put; or, where the key is deleted, the one that is."""
+    is_over: bool = False
+    """Whether there is a result, or an error."""
 
     @property
     def path(self) -> str:
@@ -118,24 +121,25 @@ class SmallChanges:
         one = SmallChange(place, bucket, version, guard, loop.create_future())
         async with self._store.turn(key_stripe(place.folder, place.stem)):
             self._enqueue(one)
-            while True:
+            while not one.is_over:
                 try:
-                    return await one.answered
+                    await one.answered
                 except asyncio.CancelledError:
                     if self._withdraw(one):
                         raise
-                    if one.answered.cancelled():  # else the answer came before
-                        one.answered = loop.create_future()
-                except (OSError, sqlite3.OperationalError) as error:
-                    raise self._store.refusal(error) from error
+                    one.answered = loop.create_future()
+        if isinstance(one.error, (OSError, sqlite3.OperationalError)):
+            raise self._store.refusal(one.error) from one.error
+        if one.error is not None:
+            raise one.error
+        return one.result
 
     def _enqueue(self, one: SmallChange) -> None:
         with self._turn:
-            self._waiting.append(one)
-            if self.is_busy:
-                return
+            if not self.is_busy:
+                self._store.threads.submit(self._work)  # it waits for this turn
             self.is_busy = True
-        self._store.threads.submit(self._work)
+            self._waiting.append(one)
 
     def _withdraw(self, one: SmallChange) -> bool:
         with self._turn:
@@ -175,6 +179,9 @@ class SmallChanges:
             for one, (why, changed, content) in zip(batch, found, strict=True):
                 self._prepare(one, why, changed, content)
             ready = [one for one in batch if one.is_on]
+            if not ready:
+                _files.leave_many(taken)
+                return before
             intents = [Intent(one.bucket.id, one.place.key) for one in ready]
             self._note(intents, before)
             self._bring(ready)
@@ -208,7 +215,7 @@ class SmallChanges:
                 raise NotSmall
             one.guard(current, current)
             if one.version is None:
-                one.result = current
+                one.result, one.sidecar = current, content or b""
             else:
                 one.result = numbered(one.version, "", current, current, time.time_ns() // 1000)
                 one.sidecar = dump_version(one.result)
@@ -241,18 +248,20 @@ class SmallChanges:
     def _bring(self, ready: Sequence[SmallChange]) -> None:
         """Write sidecars, log them, and rename them into place, or remove them."""
         try:
-            puts = [(one, one.sidecar) for one in ready if one.sidecar is not None]
-            written = _files.write_many([(one.fresh.encode(), sidecar) for one, sidecar in puts])
-            for (one, _), why in zip(puts, written, strict=True):
+            puts = [one for one in ready if one.version is not None]
+            written = _files.write_many([(one.fresh.encode(), one.sidecar) for one in puts])
+            for one, why in zip(puts, written, strict=True):
                 _note_failure(one, why)
             ready = [one for one in ready if one.is_on]
-            log = self._store.log
-            with log.changing([Change(one.path, one.sidecar) for one in ready]):
+            if not ready:
+                return
+            changes = [Change(one.path, one.sidecar, is_removal=one.version is None) for one in ready]
+            with self._store.log.changing(changes):
                 placed = _files.place_many([(one.fresh.encode(), one.path.encode()) for one in ready])
                 for one, why in zip(ready, placed, strict=True):
                     _note_failure(one, why)
-                if not all(one.is_on for one in ready):
-                    log.void()
+                if failed := [change for change, why in zip(changes, placed, strict=True) if why]:
+                    self._store.log.void(failed)
         except BaseException as error:
             _fail(ready, error)
 
@@ -286,9 +295,6 @@ def _fail(batch: Sequence[SmallChange], error: BaseException) -> None:
 def _answer(batch: Sequence[SmallChange]) -> None:
     """Tell those who wait, on their loop."""
     for one in batch:
-        if one.answered.done():
-            continue
-        if one.error is not None:
-            one.answered.set_exception(one.error)
-        else:
-            one.answered.set_result(one.result)
+        one.is_over = True
+        if not one.answered.done():
+            one.answered.set_result(None)

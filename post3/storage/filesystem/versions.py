@@ -208,7 +208,7 @@ class FilesystemVersions(FilesystemJournal):
                 return None
             with self.store.indexed(place, bucket) as indexed, self.telling(place, old, None, journal):
                 self._condemn_bytes(place, old)
-                self.store.log.remove(place.sidecar(version_id), before=indexed.begin)
+                self.store.log.remove(place.sidecar(version_id), dump_version(old), before=indexed.begin)
                 indexed.settlement.gone = version_id
             return old
 
