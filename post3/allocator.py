@@ -3,12 +3,17 @@
 A block that is mapped by itself costs a fault for each of its pages, and the time to clear them: more than half of what
 a download costs (docs/decisions/0021). Kept by glibc as it likes, blocks stay for ever, and in a heap for each thread.
 So there is one heap for all, and of what is free in it only a little is kept: the rest goes back every second.
+
+Objects in cycles, which only a search frees, are looked for by the clock too. Python looks after every 700 that were
+made and are still there; a page of a list is a thousand, and the search took a third of its time (docs/decisions/0024).
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
+from itertools import count
 from typing import Final
 
 M_TRIM_THRESHOLD: Final = -1
@@ -21,6 +26,10 @@ KEPT: Final = 16 * 2**20
 """Bytes that may be free without going back."""
 PAUSE: Final = 1.0
 """Seconds between two looks at what is free."""
+YOUNG: Final = 50_000
+"""Objects that may be made, and still be there, before cycles are looked for at once."""
+SEARCHES: Final = 60
+"""Of these searches for cycles, all but one leave out what has been there for some time."""
 
 
 class _Statistics(ctypes.Structure):
@@ -49,6 +58,7 @@ class Heap:
             self._library.mallopt(M_MMAP_THRESHOLD, MAPPED)
             self._library.mallopt(M_TRIM_THRESHOLD, KEPT)
             self._library.mallopt(M_ARENA_MAX, 1)
+        gc.set_threshold(YOUNG)
 
     def free(self) -> int:
         """Bytes that nobody uses. What was given back is among them: glibc does not tell these apart."""
@@ -63,8 +73,9 @@ class Heap:
 async def give_back_forever(heap: Heap) -> None:
     """Give back what is free as long as the task lives, whenever it has become another amount."""
     seen = 0
-    while True:
+    for turn in count(1):
         await asyncio.sleep(PAUSE)
+        gc.collect(1 if turn % SEARCHES else 2)
         free = heap.free()
         if free > KEPT and free != seen:
             heap.give_back()

@@ -6,9 +6,10 @@ Each is what `xml.render` makes of its tree, byte for byte; tests/unit/test_entr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import repeat
 from typing import Final, TypeAlias
 
 from post3.model.listing import CommonPrefix, Listed
@@ -16,26 +17,28 @@ from post3.model.tree import Tree
 from post3.s3.xml import NEEDS_ESCAPE, Markup, escaped, fragment
 
 Encode: TypeAlias = Callable[[str], str]
-"""How a list writes names."""
+"""How a list writes names: each character by itself."""
 Owner: TypeAlias = Callable[[str], Tree]
 """An owner as answers show one, by the id."""
 
-_MILLISECONDS: Final = tuple(f"{number:03d}" for number in range(1000))
+_MILLISECONDS: Final = tuple(f".{number:03d}Z" for number in range(1000))
+_SPECIAL: Final = bytes(code for code in range(0x80) if NEEDS_ESCAPE(chr(code)))
 
 
 class Entries:
-    """Writes the entries of one page; what they share is made once."""
+    """Writes the entries of one page, a column after the other: what they share is made once, and what hardly any of
+    them needs is looked for in all at once.
+    """
 
     def __init__(self, encode: Encode, owner: Owner | None) -> None:
         """Without `owner`, objects show none."""
         self._encode = encode
         self._owner = owner
-        self._shared: dict[tuple[str, str, str, str], tuple[str, str]] = {}
 
     def contents(self, page: Iterable[Listed | CommonPrefix]) -> Markup:
         """The objects of a page, in its order."""
         objects = self._objects([entry for entry in page if isinstance(entry, Listed)])
-        return Markup("".join([f"<Contents>{written}</Contents>" for written in objects]))
+        return Markup(f"<Contents>{'</Contents><Contents>'.join(objects)}</Contents>" if objects else "")
 
     def versions(self, page: Iterable[Listed | CommonPrefix]) -> Markup:
         """The versions and delete markers of a page, in its order."""
@@ -48,39 +51,37 @@ class Entries:
         place = f"<VersionId>{escaped(entry.version_id)}</VersionId><IsLatest>{latest}</IsLatest>"
         if not entry.is_delete_marker:
             return f"<Version>{written}{place}</Version>"
-        key, modified = escaped(self._encode(entry.key)), f"<LastModified>{_timestamp(entry.modified)}</LastModified>"
+        key = escaped(self._encode(entry.key))
+        modified = f"<LastModified>{_timestamps([entry.modified])[0]}</LastModified>"
         return f"<DeleteMarker><Key>{key}</Key>{place}{modified}{self._owned_by(entry.owner)}</DeleteMarker>"
 
-    def _objects(self, entries: Iterable[Listed]) -> list[str]:
-        """What stands in the element of each. All in one loop: to call anything takes its time, too."""
-        encode, written = self._encode, []
-        known: tuple[str, str, str, str] | None = None
-        before = behind = time = ""
-        second: int | None = None
-        for key, _, _, modified, size, etag, owner, storage_class, checksums, checksum_type, _, _ in entries:
-            kind = checksums, checksum_type, storage_class, owner
-            if kind != known:
-                known, (before, behind) = kind, self._shared.get(kind) or self._share(*kind)
-            if modified // 1_000_000 != second:
-                second = modified // 1_000_000
-                time = _second(second)
-            name = encode(key)
-            if NEEDS_ESCAPE(name):
-                name = escaped(name)
-            mark = etag if etag.isalnum() else escaped(etag)
-            written.append(
-                f"<Key>{name}</Key><LastModified>{time}.{_MILLISECONDS[modified // 1000 % 1000]}Z</LastModified>"
-                f"<ETag>&quot;{mark}&quot;</ETag>{before}<Size>{size}</Size>{behind}"
-            )
-        return written
+    def _objects(self, entries: Sequence[Listed]) -> list[str]:
+        """What stands in the element of each."""
+        if not entries:
+            return []
+        keys, _, _, modified, sizes, etags, owners, classes, checksums, types, _, _ = zip(*entries, strict=True)
+        names, marks, times = _escaped(self._encoded(keys)), _escaped(etags), _timestamps(modified)
+        kinds = set(zip(checksums, types, classes, owners, strict=True))
+        shared = {kind: self._share(*kind) for kind in kinds}
+        if len(kinds) == 1:
+            around: Iterable[tuple[str, str]] = repeat(*shared.values())
+        else:
+            around = map(shared.__getitem__, zip(checksums, types, classes, owners, strict=True))
+        return [
+            f"<Key>{name}</Key><LastModified>{time}</LastModified><ETag>&quot;{mark}&quot;</ETag>"
+            f"{before}<Size>{size}</Size>{behind}"
+            for name, time, mark, size, (before, behind) in zip(names, times, marks, sizes, around, strict=False)
+        ]
+
+    def _encoded(self, names: Sequence[str]) -> Sequence[str]:
+        whole = "".join(names)
+        return names if self._encode(whole) == whole else [self._encode(name) for name in names]
 
     def _share(self, checksums: str, checksum_type: str, storage_class: str, owner: str) -> tuple[str, str]:
         """What stands before the size, and behind it."""
         names = [name.upper() for name in checksums.split(",") if name]
         before = fragment({"ChecksumAlgorithm": names, "ChecksumType": checksum_type or None})
-        behind = fragment({"StorageClass": storage_class}) + self._owned_by(owner)
-        self._shared[checksums, checksum_type, storage_class, owner] = before, behind
-        return before, behind
+        return before, fragment({"StorageClass": storage_class}) + self._owned_by(owner)
 
     def _owned_by(self, owner: str) -> str:
         return "" if self._owner is None else fragment({"Owner": self._owner(owner)})
@@ -92,12 +93,23 @@ def common_prefixes(page: Iterable[object], encode: Encode) -> Markup:
     return Markup("".join([f"<CommonPrefixes><Prefix>{prefix}</Prefix></CommonPrefixes>" for prefix in prefixes]))
 
 
-def _timestamp(microseconds: int) -> str:
-    """As `xml.timestamp` writes the moment."""
-    return f"{_second(microseconds // 1_000_000)}.{_MILLISECONDS[microseconds // 1000 % 1000]}Z"
+def _escaped(texts: Sequence[str]) -> Sequence[str]:
+    """As they stand inside elements: mostly as they are, which bytes without the special ones tell fastest."""
+    whole = "".join(texts).encode("utf-8", "surrogatepass")
+    return texts if len(whole.translate(None, _SPECIAL)) == len(whole) else [escaped(text) for text in texts]
+
+
+def _timestamps(moments: Iterable[int]) -> list[str]:
+    """As `xml.timestamp` writes moments, given in microseconds; the second is mostly that of the one before, too."""
+    written, second, time = [], None, ""
+    for moment in moments:
+        if moment // 1_000_000 != second:
+            second = moment // 1_000_000
+            time = _second(second)
+        written.append(time + _MILLISECONDS[moment // 1000 % 1000])
+    return written
 
 
 @lru_cache(maxsize=4096)
 def _second(second: int) -> str:
-    """Mostly that of the object before, too."""
     return datetime.fromtimestamp(second, UTC).isoformat()[:19]

@@ -34,8 +34,11 @@ async def collect_forever(
     lease = Lease(backend, "garbage", clock)
     pause = min(max(grace.total_seconds() / 4, SHORTEST), LONGEST)
     due = clock() + pause
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - it is awaited in one
     try:
-        while True:
+        # A change that is under way goes to its end, and who is cancelled meanwhile may not be told.
+        while not task.cancelling():
             await sleep(min(pause, RENEWAL_SECONDS))
             try:
                 if await lease.hold() and clock() >= due:

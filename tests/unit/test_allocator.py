@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -80,3 +82,21 @@ async def test_it_is_given_back_when_much_has_become_free(
     with suppress(asyncio.CancelledError):
         await task
     assert heap.given_back == times
+
+
+async def test_cycles_are_looked_for_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "PAUSE", 0)
+    heap, one = Told(0, 0), Told()
+    one.ended = one  # type: ignore[assignment]  # a cycle
+    seen = weakref.ref(one)
+    gc.disable()
+    try:
+        del one
+        task = asyncio.create_task(give_back_forever(heap))
+        await heap.ended.wait()
+    finally:
+        gc.enable()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert seen() is None

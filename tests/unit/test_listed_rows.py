@@ -1,14 +1,15 @@
-"""What lists show of a row, whose document is not read as a whole."""
+"""What lists show of rows, which come as columns and whose documents are not read as a whole."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from post3.model.listing import Listed
+from post3.model.listing import CommonPrefix, Listed
 from post3.model.object import Blob
 from post3.storage.listed import listed
 from post3.storage.postgres import rows
@@ -47,15 +48,68 @@ def test_the_checksums_of_a_listed_row_are_those_of_its_document(
         body=body if is_one_body else None,
     )
     shown = listed(version, is_latest=True)
-    assert rows.load_listed("photos", row_of(shown, rows.version_document(version))) == shown
+    document = rows.version_document(version)
+    assert rows.load_page(page_of([shown], [rows.shown_checksums(version)])) == [shown]
+    assert rows.load_page(page_of([shown, shown], [document, rows.shown_checksums(version)])) == [shown, shown]
 
 
 def test_a_row_without_checksums_shows_none() -> None:
     shown = listed(a_version(a_bucket("photos"), "key"), is_latest=False)
-    assert rows.load_listed("photos", row_of(shown, "{}")) == shown
+    assert rows.load_page(page_of([shown, shown], ["{}", ":"])) == [shown, shown]
 
 
-def row_of(shown: Listed, document: str) -> Any:
-    """As the statements select it, with the revision of its bucket."""
-    key, *told, _, _, is_marker, is_latest = shown
-    return 1, key.encode(), *told, document, is_marker, is_latest
+told = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=3)
+entries = st.builds(
+    Listed,
+    key=st.text(st.characters(codec="utf-8"), max_size=4),
+    sequence=st.integers(1, 2**63 - 1),
+    version_id=told,
+    modified=st.integers(-(10**15), 10**16),
+    size=st.integers(0, 2**63 - 1),
+    etag=told,
+    owner=told,
+    storage_class=st.just("STANDARD") | told,
+    checksums=st.sampled_from(["", "crc32", "crc32,sha256"]),
+    checksum_type=st.sampled_from(["", "FULL_OBJECT"]),
+    is_delete_marker=st.booleans(),
+    is_latest=st.booleans(),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(entries, st.sampled_from(["", "prefix/", "ü/"])), min_size=1, max_size=5))
+def test_a_page_is_what_its_columns_say(shown: list[tuple[Listed, str]]) -> None:
+    versions = [entry for entry, _ in shown]
+    page = page_of(versions, [f"{entry.checksums}:{entry.checksum_type}" for entry in versions])
+    assert rows.load_page(page) == versions
+    page["commons"] = b"\xff".join(prefix.encode() for _, prefix in shown)
+    assert rows.load_page(page) == [CommonPrefix(prefix) if prefix else entry for entry, prefix in shown]
+
+
+def test_a_page_without_versions_is_empty() -> None:
+    page: Any = {"keys": None}
+    assert rows.load_page(page) == []
+
+
+def page_of(shown: list[Listed], checksums: list[str]) -> Any:
+    """As the statements select it."""
+
+    def texts(column: Iterable[str]) -> bytes:
+        return b"\xff".join(text.encode() for text in column)
+
+    def numbers(column: Iterable[int]) -> bytes:
+        return b"".join(number.to_bytes(8, "big", signed=True) for number in column)
+
+    return {
+        "keys": texts(entry.key for entry in shown),
+        "sequences": numbers(entry.sequence for entry in shown),
+        "version_ids": texts(entry.version_id for entry in shown),
+        "times": numbers(entry.modified - rows.EPOCH for entry in shown),
+        "sizes": numbers(entry.size for entry in shown),
+        "etags": texts(entry.etag for entry in shown),
+        "owners": texts(entry.owner for entry in shown),
+        "storage_classes": texts(entry.storage_class for entry in shown),
+        "checksums": texts(checksums),
+        "markers": bytes(entry.is_delete_marker for entry in shown),
+        "latest": bytes(entry.is_latest for entry in shown),
+    }

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 import asyncpg
 import pytest
 
+from post3.model.listing import Listed, ListQuery
 from post3.storage.postgres import migrate as migrating
 from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.database import RemoteDatabase
 from post3.storage.postgres.migrate import Migration, load_migrations, migrate, parse_migration
-from tests.conftest import AT_ONCE, MIB, create_bucket, get, put, put_in_parts, set_versioning, some_bytes
+from tests.conftest import AT_ONCE, MIB, a_version, create_bucket, get, put, put_in_parts, set_versioning, some_bytes
 from tests.databases import database_url, fresh_schema
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Fields: TypeAlias = dict[str, Any]
 NEXT: Final = load_migrations()[-1].number + 1
 CONCURRENT: Final = """\
 -- oldest program: 1
@@ -223,6 +226,49 @@ async def test_a_step_that_never_gets_its_lock_is_told(connection: Connection, m
                 await migrate(connection, schema, (*load_migrations(), parse_migration(NEXT, text)))
     await migrate(connection, schema, (*load_migrations(), parse_migration(NEXT, alter)))
     await reader.close()
+
+
+async def test_rows_from_before_lists_had_a_column_of_checksums_show_theirs(connection: Connection) -> None:
+    schema = fresh_schema()
+    store = a_store(schema)
+    await store.open()
+    bucket = await set_versioning(store, (await create_bucket(store, "bucket")).name, "Enabled")
+    fields: Fields = {"checksums": {"crc32": "AAAAAA==", "sha256": "abc="}, "checksum_type": "FULL_OBJECT"}
+    await put(store, bucket, "new", **fields)
+    await put(store, bucket, "old", **fields)
+    await put(store, bucket, "old", b"without")
+    await connection.execute(f"UPDATE {schema}.versions SET checksums = NULL WHERE key = 'old'")
+    queries = [ListQuery(), ListQuery(delimiter="/"), ListQuery(all_versions=True)]
+    for page in [await store.list_versions(bucket, query) for query in queries]:
+        listed = [entry for entry in page.entries if isinstance(entry, Listed)]
+        new, current, *old = [(entry.checksums, entry.checksum_type) for entry in listed]
+        assert (new, current) == (("crc32,sha256", "FULL_OBJECT"), ("", ""))
+        assert old in ([], [new])
+    await store.close()
+
+
+async def test_every_change_writes_the_column_of_checksums(connection: Connection) -> None:
+    schema = fresh_schema()
+    store = a_store(schema)
+    await store.open()
+    bucket = await create_bucket(store, "bucket")
+    one: Fields = {"checksums": {"crc32": "AAAAAA=="}, "checksum_type": "FULL_OBJECT"}
+    two = {**one, "checksums": {"crc32c": "AAAAAA=="}}
+    for key in ("small", "large"):
+        await put(store, bucket, key, b"data", **one)
+    await put(store, bucket, "small", b"other", **two)
+    await put(store, bucket, "large", some_bytes(3 * MIB), **two)
+    await put(store, bucket, "changed", **one)
+    await store.update_version(bucket, "changed", None, lambda version: replace(version, **two))
+    await put_in_parts(store, bucket, "parts", some_bytes(3 * MIB), **two)
+    versioned = await set_versioning(store, "bucket", "Enabled")
+    restored = a_version(versioned, "restored", version_id="null", sequence=7, modified=datetime.now(UTC), **two)
+    await store.put_version(versioned, restored, restored=True)
+    await put(store, versioned, "versioned", **two)
+    await store.close()
+    rows = await connection.fetch(f"SELECT convert_from(key, 'UTF8') AS key, checksums FROM {schema}.versions")
+    keys = ("small", "large", "changed", "parts", "restored", "versioned")
+    assert {row["key"]: row["checksums"] for row in rows} == dict.fromkeys(keys, "crc32c:FULL_OBJECT")
 
 
 def test_a_migration_that_does_not_name_its_oldest_program_is_refused() -> None:

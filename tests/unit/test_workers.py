@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
 from post3.errors import SlowDown
+from post3.model.record import Record
 from post3.storage.memory import MemoryBackend
-from post3.storage.protocol import Collected
+from post3.storage.protocol import Change, Collected
 from post3.workers.garbage import collect_forever
 from post3.workers.lease import LEASE_SECONDS, Lease
 
@@ -143,3 +145,27 @@ async def test_a_collector_waits_for_the_one_that_has_the_lease() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+class Finishing(MemoryBackend):
+    """Its first change goes to its end, whoever is cancelled meanwhile, as those of PostgreSQL do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+
+    async def update_record(self, kind: str, id: str, change: Change[Record | None]) -> Record | None:
+        if not self.begun.is_set():
+            self.begun.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        return await super().update_record(kind, id, change)
+
+
+async def test_a_collector_that_is_cancelled_in_a_change_ends_behind_it() -> None:
+    backend, clock = Finishing(), Clock()
+    task = asyncio.create_task(collect_forever(backend, timedelta(0), clock=clock, sleep=clock.sleep))
+    await backend.begun.wait()
+    task.cancel()
+    await asyncio.wait_for(task, timeout=5)
+    assert await Lease(backend, "garbage").hold()

@@ -14,8 +14,8 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
@@ -62,26 +62,26 @@ class Session:
     async def rows(self, name: str, *values: object) -> list[Row]:
         """All rows of a statement. Raises ValueError for values that no column could hold."""
         statement = self._prepared.get(name) or await self._prepare(name)
-        with self._telling():
+        try:
             return await statement.fetch(*values)
+        except (asyncpg.InvalidCachedStatementError, asyncpg.InterfaceError) as error:
+            self._heed(error)
+            raise
 
     async def row(self, name: str, *values: object) -> Row | None:
         """The first row of a statement. Raises ValueError for values that no column could hold."""
         statement = self._prepared.get(name) or await self._prepare(name)
-        with self._telling():
-            return await statement.fetchrow(*values)
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
         try:
-            yield
-        except asyncpg.InvalidCachedStatementError:
+            return await statement.fetchrow(*values)
+        except (asyncpg.InvalidCachedStatementError, asyncpg.InterfaceError) as error:
+            self._heed(error)
+            raise
+
+    def _heed(self, error: Exception) -> None:
+        if isinstance(error, asyncpg.InvalidCachedStatementError):
             self._prepared.clear()  # the schema was changed: whoever runs it again prepares it again
-            raise
-        except asyncpg.InterfaceError as error:
-            if isinstance(error, ValueError):
-                raise ValueError(str(error)) from error
-            raise
+        elif isinstance(error, ValueError):
+            raise ValueError(str(error)) from error
 
     async def value(self, name: str, *values: object) -> Any:
         """The first column of the first row."""

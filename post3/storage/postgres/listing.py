@@ -1,18 +1,15 @@
-"""Pages: one statement each, whose rows are the entries."""
+"""Pages: one statement each. Versions come as one row of columns, uploads as a row each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 from post3.model.bucket import Bucket
-from post3.model.listing import CommonPrefix, Listed, ListQuery, Page
+from post3.model.listing import CommonPrefix, K, Listed, ListQuery, Page
 from post3.model.upload import Upload
 from post3.storage.postgres.connections import Connections, Row
-from post3.storage.postgres.rows import load_listed, load_upload, text
+from post3.storage.postgres.rows import load_page, load_upload, text
 from post3.storage.postgres.store import bucket_id, check_row
-
-K = TypeVar("K", Listed, Upload)
 
 BEHIND: Final = b"\xff"
 """Behind all keys that begin with what stands before it: no UTF-8 contains it."""
@@ -20,41 +17,42 @@ BEHIND: Final = b"\xff"
 
 async def list_versions(connections: Connections, bucket: Bucket, query: ListQuery) -> Page[Listed]:
     """A page of versions, or of current objects."""
-    if not query.all_versions:
-        return await _list(connections, bucket, query, "list_current", (), load_listed)
-    place = _place(query, query.after_sequence)
-    return await _list(connections, bucket, query, "list_versions", (place, query.after_sequence), load_listed)
+    if query.all_versions:
+        place = _place(query, query.after_sequence)
+        rows = await _rows(connections, bucket, query, "list_versions", place, query.after_sequence)
+    else:
+        rows = await _rows(connections, bucket, query, "list_current")
+    return _page(query, load_page(rows[0]))
 
 
 async def list_uploads(connections: Connections, bucket: Bucket, query: ListQuery) -> Page[Upload]:
     """A page of open uploads."""
     place = _place(query, query.after_id)
-    return await _list(connections, bucket, query, "list_uploads", (place, text(query.after_id)), load_upload)
+    rows = await _rows(connections, bucket, query, "list_uploads", place, text(query.after_id))
+    return _page(query, [_upload(bucket, query, row) for row in rows if row["key"] is not None])
 
 
-async def _list(
-    connections: Connections,
-    bucket: Bucket,
-    query: ListQuery,
-    name: str,
-    place: tuple[object, ...],
-    load: Callable[[str, Row], K],
-) -> Page[K]:
-    """By the statement of this name; with a delimiter, by its sister."""
+def _upload(bucket: Bucket, query: ListQuery, row: Row) -> Upload | CommonPrefix:
+    if query.delimiter and row["common"] is not None:
+        return CommonPrefix(row["common"].decode())
+    return load_upload(bucket.name, row)
+
+
+async def _rows(connections: Connections, bucket: Bucket, query: ListQuery, name: str, *place: object) -> list[Row]:
+    """Those of the statement of this name; with a delimiter, of its sister. There is one at least."""
     values: tuple[object, ...] = (bucket_id(bucket), *_bounds(query), max(query.limit, 0) + 1, *place)
     if query.delimiter:
         name += "_delimited"
         values += (len(query.prefix.encode()), query.delimiter.encode())
     rows = await connections.rows(name, *values)
     check_row(bucket, rows[0] if rows else None)
+    return rows
+
+
+def _page(query: ListQuery, entries: list[K | CommonPrefix]) -> Page[K]:
+    """Of entries of which there is one more than it may have, if there are so many."""
     if query.limit <= 0:
         return Page((), truncated=False)
-    entries: list[K | CommonPrefix] = []
-    for row in rows:
-        if query.delimiter and row["common"] is not None:
-            entries.append(CommonPrefix(row["common"].decode()))
-        elif row["key"] is not None:
-            entries.append(load(bucket.name, row))
     return Page(tuple(entries[: query.limit]), truncated=len(entries) > query.limit)
 
 

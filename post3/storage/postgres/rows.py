@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import uuid
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from post3.model.bucket import Bucket
-from post3.model.listing import Listed
+from post3.model.listing import CommonPrefix, Listed
 from post3.model.object import Blob, Block, ObjectVersion, Part
 from post3.model.record import Entry, Record
 from post3.model.upload import Upload
@@ -34,10 +36,13 @@ from post3.storage.postgres.names import new_id
 INLINE: Final = 16 * 1024
 """Bytes of a body up to which it stands in its version's row."""
 
-_ONE_CHECKSUM: Final = re.compile(r'"checksums":\{(?:"(\w+)":"[^"]*")?\},"checksum_type":"(\w*)"').search
-"""Or of none: what nearly all documents have, and so faster."""
+EPOCH: Final = 946_684_800_000_000
+"""From when PostgreSQL counts the microseconds of a time: 2000-01-01 in those since 1970."""
+
 _CHECKSUMS: Final = re.compile(r'"checksums":\{([^}]*)\},"checksum_type":"(\w*)"').search
 _NAMES: Final = re.compile(r'"(\w+)":').findall
+
+_BOOLEANS: Final = (False, True)
 
 
 def blob_id(blob: Blob) -> uuid.UUID:
@@ -102,7 +107,7 @@ def version_document(version: ObjectVersion) -> str:
 
 
 def version_values(version: ObjectVersion) -> tuple[Any, ...]:
-    """The columns is_delete_marker to body, as the statements that put take them."""
+    """The columns is_delete_marker to checksums, as the statements that put take them."""
     inline = small_block(version.body.blob if version.body is not None else None)
     return (
         version.is_delete_marker,
@@ -114,6 +119,7 @@ def version_values(version: ObjectVersion) -> tuple[Any, ...]:
         version_document(version),
         None if inline is None else inline.crcs,
         None if inline is None else inline.data,
+        shown_checksums(version),
     )
 
 
@@ -142,35 +148,63 @@ def load_version(bucket: str, row: Row) -> ObjectVersion:
     return _version(bucket, row, document, body)
 
 
-def load_listed(_bucket: str, row: Row) -> Listed:
-    """What lists show of the version of a row: the bucket's revision, its columns as they are listed, and no more."""
-    _, key, sequence, version_id, modified, size, etag, owner, storage_class, document, is_marker, is_latest, *_ = row
-    one = _ONE_CHECKSUM(document)
-    checksums, checksum_type = (one[1] or "", one[2]) if one else _listed_checksums(document)
-    key = key.decode()
-    return Listed(
-        key,
-        sequence,
-        version_id,
-        modified,
-        size,
-        etag,
-        owner,
-        storage_class,
-        checksums,
-        checksum_type,
-        is_marker,
-        is_latest,
+def load_page(row: Row) -> list[Listed | CommonPrefix]:
+    """The entries of a page, which is one row of columns (sql/listing.sql)."""
+    if row["keys"] is None:
+        return []
+    count = len(row["latest"])
+    told = _texts(row["checksums"], count)
+    shown = {text: _shown_checksums(text) for text in set(told)}
+    columns = (
+        _texts(row["keys"], count),
+        _numbers(row["sequences"], count),
+        _texts(row["version_ids"], count),
+        [EPOCH + time for time in _numbers(row["times"], count)],
+        _numbers(row["sizes"], count),
+        _texts(row["etags"], count),
+        _texts(row["owners"], count),
+        _texts(row["storage_classes"], count),
+        [shown[text][0] for text in told],
+        [shown[text][1] for text in told],
+        map(_BOOLEANS.__getitem__, row["markers"]),
+        map(_BOOLEANS.__getitem__, row["latest"]),
     )
+    # As Listed._make would, without a call of a function for each.
+    listed = map(partial(tuple.__new__, Listed), zip(*columns, strict=True))
+    if "commons" not in row:
+        return list(listed)
+    pairs = zip(listed, _texts(row["commons"], count), strict=True)
+    return [CommonPrefix(prefix) if prefix else entry for entry, prefix in pairs]
 
 
-def _listed_checksums(document: str) -> tuple[str, str]:
-    """The names of a version's checksums, and their type, without reading the rest of its document.
+def _texts(column: bytes, count: int) -> list[str]:
+    """So many, with a byte FF between any two. Where all are the same, as owners mostly are, that is seen at once."""
+    first, _, rest = column.partition(b"\xff")
+    if rest.startswith(first) and column == b"\xff".join([first] * count):
+        return [first.decode()] * count
+    # Python tells the byte as a surrogate, which UTF-8 does not have.
+    return column.decode("utf-8", "surrogateescape").split("\udcff")
+
+
+def _numbers(column: bytes, count: int) -> tuple[int, ...]:
+    return struct.unpack(f">{count}q", column)
+
+
+def shown_checksums(version: ObjectVersion) -> str:
+    """What lists show of its checksums, as a row keeps it: their names, and their type."""
+    return f"{','.join(version.checksums)}:{version.checksum_type}"
+
+
+def _shown_checksums(text: str) -> tuple[str, str]:
+    """Names and type; of a row that does not keep them, by its document.
 
     Reading all of a thousand documents would take most of a page's time. Only members before the checksums could be
     taken for them, and those (headers and metadata) hold nothing but strings, whose quotes are escaped.
     """
-    found = _CHECKSUMS(document)
+    if not text.startswith("{"):
+        names, _, checksum_type = text.partition(":")
+        return names, checksum_type
+    found = _CHECKSUMS(text)
     return ("", "") if found is None else (",".join(_NAMES(found[1])), found[2])
 
 

@@ -20,7 +20,15 @@ from post3.storage.postgres.failures import AgainError
 from post3.storage.postgres.listing import list_versions
 from post3.storage.postgres.names import new_id
 from post3.storage.postgres.records import note
-from post3.storage.postgres.rows import blob_id, load_version, small_block, text, version_document, version_values
+from post3.storage.postgres.rows import (
+    blob_id,
+    load_version,
+    shown_checksums,
+    small_block,
+    text,
+    version_document,
+    version_values,
+)
 from post3.storage.postgres.store import Store, bucket_id, check_row, refuse
 from post3.storage.protocol import Change
 
@@ -91,7 +99,8 @@ class PostgresVersions:
             row = await session.row(
                 "update_version",
                 *(bucket_id(bucket), bucket.revision, key.encode(), uuid.UUID(old.content), old.revision),
-                *(version_id is None, old.version_id, new.owner, new.etag, new.storage_class, version_document(new)),
+                *(version_id is None, old.version_id, new.owner, new.etag, new.storage_class),
+                *(version_document(new), shown_checksums(new)),
             )
             if row is None:
                 await refuse(session, bucket)

@@ -35,23 +35,24 @@ SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_curr
 -- Most puts: a body that stands in the row, in a bucket that was never versioned, unguarded. It takes the place of such a
 -- one alone, so nothing goes to the ledger and nothing seen before is to be compared. No row: it was not so, or the bucket
 -- is not as the caller saw it; put_null finds out. An overwrite keeps its sequence, and so touches no index. $1 bucket, $2
--- its revision, $3 key, $4 content, $5 to $13 the record.
+-- its revision, $3 key, $4 content, $5 to $14 the record.
 INSERT INTO post3.versions AS v (bucket_id, key, version_id, sequence, is_current, content, is_delete_marker,
-                                 parts, size, etag, storage_class, owner, modified, document, crcs, body)
+                                 parts, size, etag, storage_class, owner, modified, document, crcs, body,
+                                 checksums)
 SELECT id, $3, 'null', (extract(epoch FROM now()) * 1000000)::bigint, true, $4, $5,
-       $6, $7, $8, $9, $10, now(), $11, $12, $13
+       $6, $7, $8, $9, $10, now(), $11, $12, $13, $14
   FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
 ON CONFLICT (bucket_id, key, version_id) DO UPDATE
    SET content = excluded.content, is_delete_marker = excluded.is_delete_marker, parts = excluded.parts,
        size = excluded.size, etag = excluded.etag, storage_class = excluded.storage_class, owner = excluded.owner,
        modified = excluded.modified, document = excluded.document, crcs = excluded.crcs, body = excluded.body,
-       revision = v.revision + 1
+       checksums = excluded.checksums, revision = v.revision + 1
  WHERE v.is_current AND v.stored IS NULL
 RETURNING version_id, sequence, modified, revision;
 
 -- put_null --
 -- Any other put in such a bucket, also in one statement, one round trip. $1 bucket, $2 its revision, $3 key, $4 content, $5
--- stored, $6 whether that waits in the ledger, $7 to $15 the record, $16 guarded, by $17 content and $18 revision.
+-- stored, $6 whether that waits in the ledger, $7 to $16 the record, $17 guarded, by $18 content and $19 revision.
 WITH bucket AS (
     SELECT id FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
 ), old AS (
@@ -61,18 +62,19 @@ WITH bucket AS (
     SELECT id FROM post3.garbage WHERE bucket_id = $1 AND id = $5 AND $6 FOR UPDATE
 ), put AS (
     INSERT INTO post3.versions AS v (bucket_id, key, version_id, sequence, is_current, content, stored, is_delete_marker,
-                                     parts, size, etag, storage_class, owner, modified, document, crcs, body)
+                                     parts, size, etag, storage_class, owner, modified, document, crcs, body,
+                                     checksums)
     SELECT bucket.id, $3, 'null', (extract(epoch FROM now()) * 1000000)::bigint, true, $4, $5, $7,
-           $8, $9, $10, $11, $12, now(), $13, $14, $15
+           $8, $9, $10, $11, $12, now(), $13, $14, $15, $16
       FROM bucket
      WHERE (NOT $6 OR EXISTS (SELECT FROM claim))
-       AND (NOT $16 OR ((SELECT content FROM old) IS NOT DISTINCT FROM $17::uuid
-                        AND (SELECT revision FROM old) IS NOT DISTINCT FROM $18::bigint))
+       AND (NOT $17 OR ((SELECT content FROM old) IS NOT DISTINCT FROM $18::uuid
+                        AND (SELECT revision FROM old) IS NOT DISTINCT FROM $19::bigint))
     ON CONFLICT (bucket_id, key, version_id) DO UPDATE
        SET content = excluded.content, stored = excluded.stored, is_delete_marker = excluded.is_delete_marker,
            parts = excluded.parts, size = excluded.size, etag = excluded.etag, storage_class = excluded.storage_class,
            owner = excluded.owner, modified = excluded.modified, document = excluded.document, crcs = excluded.crcs,
-           body = excluded.body, revision = v.revision + 1
+           body = excluded.body, checksums = excluded.checksums, revision = v.revision + 1
      WHERE v.is_current AND v.content = (SELECT content FROM old)       -- nobody was faster
     RETURNING version_id, sequence, modified, revision
 ), freed AS (
@@ -84,8 +86,8 @@ SELECT put.version_id, put.sequence, put.modified, put.revision, EXISTS (SELECT 
   FROM bucket LEFT JOIN put ON true;
 
 -- put_version --
--- In any bucket: the old current steps back, and the new one comes in. As put_null; $17 and $18 are of the version to be
--- replaced, $19 its id ('' asks for a new one), $20 the random half of a new id, $21 and $22 content and revision of the
+-- In any bucket: the old current steps back, and the new one comes in. As put_null; $18 and $19 are of the version to be
+-- replaced, $20 its id ('' asks for a new one), $21 the random half of a new id, $22 and $23 content and revision of the
 -- current one.
 WITH bucket AS (
     SELECT id FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
@@ -98,26 +100,27 @@ WITH bucket AS (
     SELECT version_id, sequence, content, revision FROM newest WHERE is_current     -- still, after waiting for it
 ), old AS (
     SELECT content, stored, revision FROM post3.versions
-     WHERE bucket_id = $1 AND key = $3 AND version_id = $19 FOR UPDATE
+     WHERE bucket_id = $1 AND key = $3 AND version_id = $20 FOR UPDATE
 ), allowed AS (
     SELECT bucket.id, greatest((extract(epoch FROM now()) * 1000000)::bigint,
                                (SELECT max(sequence) FROM current) + 1) AS sequence
       FROM bucket
      WHERE (NOT $6 OR EXISTS (SELECT FROM claim))
-       AND (NOT $16 OR ((SELECT content FROM current) IS NOT DISTINCT FROM $21::uuid
-                        AND (SELECT revision FROM current) IS NOT DISTINCT FROM $22::bigint
-                        AND (SELECT content FROM old) IS NOT DISTINCT FROM $17::uuid
-                        AND (SELECT revision FROM old) IS NOT DISTINCT FROM $18::bigint))
+       AND (NOT $17 OR ((SELECT content FROM current) IS NOT DISTINCT FROM $22::uuid
+                        AND (SELECT revision FROM current) IS NOT DISTINCT FROM $23::bigint
+                        AND (SELECT content FROM old) IS NOT DISTINCT FROM $18::uuid
+                        AND (SELECT revision FROM old) IS NOT DISTINCT FROM $19::bigint))
 ), stepped AS (
     UPDATE post3.versions v SET is_current = false, noncurrent = now()
       FROM allowed
-     WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = (SELECT version_id FROM current) AND v.version_id <> $19
+     WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = (SELECT version_id FROM current) AND v.version_id <> $20
     RETURNING v.version_id
 ), put AS (
     INSERT INTO post3.versions AS v (bucket_id, key, version_id, sequence, is_current, content, stored, is_delete_marker,
-                                     parts, size, etag, storage_class, owner, modified, document, crcs, body)
-    SELECT allowed.id, $3, CASE $19 WHEN '' THEN lpad(to_hex(allowed.sequence), 16, '0') || $20 ELSE $19 END,
-           allowed.sequence, true, $4, $5, $7, $8, $9, $10, $11, $12, now(), $13, $14, $15
+                                     parts, size, etag, storage_class, owner, modified, document, crcs, body,
+                                     checksums)
+    SELECT allowed.id, $3, CASE $20 WHEN '' THEN lpad(to_hex(allowed.sequence), 16, '0') || $21 ELSE $20 END,
+           allowed.sequence, true, $4, $5, $7, $8, $9, $10, $11, $12, now(), $13, $14, $15, $16
       FROM allowed
      WHERE (SELECT count(*) FROM stepped) >= 0                          -- before anything comes in
     ON CONFLICT (bucket_id, key, version_id) DO UPDATE
@@ -125,7 +128,7 @@ WITH bucket AS (
            content = excluded.content, stored = excluded.stored, is_delete_marker = excluded.is_delete_marker,
            parts = excluded.parts, size = excluded.size, etag = excluded.etag, storage_class = excluded.storage_class,
            owner = excluded.owner, modified = excluded.modified, document = excluded.document, crcs = excluded.crcs,
-           body = excluded.body, revision = v.revision + 1
+           body = excluded.body, checksums = excluded.checksums, revision = v.revision + 1
      WHERE v.content = (SELECT content FROM old)
     RETURNING version_id, sequence, modified, revision
 ), freed AS (
@@ -137,7 +140,7 @@ SELECT put.version_id, put.sequence, put.modified, put.revision, EXISTS (SELECT 
   FROM bucket LEFT JOIN put ON true;
 
 -- restore_version --
--- At a place that is given, current or not: as put_version, with $19 the id, $20 the sequence, $21 the time, $22 and $23
+-- At a place that is given, current or not: as put_version, with $20 the id, $21 the sequence, $22 the time, $23 and $24
 -- content and revision of the current one. Where there is a newer one, the newest is held meanwhile: as long as it stays
 -- and is current, this one is not to be. Both neighbours are found by sequence.
 WITH bucket AS (
@@ -151,37 +154,38 @@ WITH bucket AS (
     SELECT version_id, sequence, content, revision FROM newest WHERE is_current
 ), old AS (
     SELECT sequence, content, stored, revision FROM post3.versions
-     WHERE bucket_id = $1 AND key = $3 AND version_id = $19 FOR UPDATE
+     WHERE bucket_id = $1 AND key = $3 AND version_id = $20 FOR UPDATE
 ), taken AS (
     SELECT version_id FROM post3.versions
-     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 AND sequence = $20 AND version_id <> $19
-     UNION ALL SELECT $19 FROM old WHERE sequence > $20
+     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 AND sequence = $21 AND version_id <> $20
+     UNION ALL SELECT $20 FROM old WHERE sequence > $21
 ), newer AS (
     SELECT modified FROM post3.versions
-     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 AND sequence > $20 ORDER BY sequence LIMIT 1
+     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 AND sequence > $21 ORDER BY sequence LIMIT 1
 ), older AS (
     SELECT version_id FROM post3.versions
-     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 AND sequence < $20 AND version_id <> $19
+     WHERE bucket_id = $1 AND key = $3 AND sequence > 0 AND sequence < $21 AND version_id <> $20
      ORDER BY sequence DESC LIMIT 1
 ), allowed AS (
     SELECT bucket.id FROM bucket
      WHERE (NOT $6 OR EXISTS (SELECT FROM claim))
        AND NOT EXISTS (SELECT FROM taken)
        AND (NOT EXISTS (SELECT FROM newer) OR EXISTS (SELECT FROM current))
-       AND (NOT $16 OR ((SELECT content FROM current) IS NOT DISTINCT FROM $22::uuid
-                        AND (SELECT revision FROM current) IS NOT DISTINCT FROM $23::bigint
-                        AND (SELECT content FROM old) IS NOT DISTINCT FROM $17::uuid
-                        AND (SELECT revision FROM old) IS NOT DISTINCT FROM $18::bigint))
+       AND (NOT $17 OR ((SELECT content FROM current) IS NOT DISTINCT FROM $23::uuid
+                        AND (SELECT revision FROM current) IS NOT DISTINCT FROM $24::bigint
+                        AND (SELECT content FROM old) IS NOT DISTINCT FROM $18::uuid
+                        AND (SELECT revision FROM old) IS NOT DISTINCT FROM $19::bigint))
 ), stepped AS (
-    UPDATE post3.versions v SET is_current = false, noncurrent = $21
+    UPDATE post3.versions v SET is_current = false, noncurrent = $22
       FROM allowed
      WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = (SELECT version_id FROM older)
     RETURNING v.version_id
 ), put AS (
     INSERT INTO post3.versions AS v (bucket_id, key, version_id, sequence, is_current, content, stored, is_delete_marker,
-                                     parts, size, etag, storage_class, owner, modified, noncurrent, document, crcs, body)
-    SELECT allowed.id, $3, $19, $20, NOT EXISTS (SELECT FROM newer), $4, $5, $7, $8, $9, $10, $11, $12, $21,
-           (SELECT modified FROM newer), $13, $14, $15
+                                     parts, size, etag, storage_class, owner, modified, noncurrent, document, crcs, body,
+                                     checksums)
+    SELECT allowed.id, $3, $20, $21, NOT EXISTS (SELECT FROM newer), $4, $5, $7, $8, $9, $10, $11, $12, $22,
+           (SELECT modified FROM newer), $13, $14, $15, $16
       FROM allowed
      WHERE (SELECT count(*) FROM stepped) >= 0                          -- before anything comes in
     ON CONFLICT (bucket_id, key, version_id) DO UPDATE
@@ -189,7 +193,7 @@ WITH bucket AS (
            content = excluded.content, stored = excluded.stored, is_delete_marker = excluded.is_delete_marker,
            parts = excluded.parts, size = excluded.size, etag = excluded.etag, storage_class = excluded.storage_class,
            owner = excluded.owner, modified = excluded.modified, document = excluded.document, crcs = excluded.crcs,
-           body = excluded.body, revision = v.revision + 1
+           body = excluded.body, checksums = excluded.checksums, revision = v.revision + 1
      WHERE v.content = (SELECT content FROM old)
     RETURNING version_id, sequence, modified, revision, noncurrent
 ), freed AS (
@@ -207,7 +211,7 @@ WITH bucket AS (
     SELECT id FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
 ), changed AS (
     UPDATE post3.versions v
-       SET owner = $8, etag = $9, storage_class = $10, document = $11, revision = v.revision + 1
+       SET owner = $8, etag = $9, storage_class = $10, document = $11, checksums = $12, revision = v.revision + 1
       FROM bucket
      WHERE v.bucket_id = $1 AND v.key = $3 AND v.version_id = $7 AND v.content = $4 AND v.revision = $5
        AND (v.is_current OR NOT $6)
