@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, cast
@@ -123,8 +123,9 @@ class Application(Sanic[Any, Any]):
         self.config.TOUCHUP = self.config.TOUCHUP is not False and not getattr(Http, "__touched__", False)
         await super()._startup()  # type: ignore[no-untyped-call]  # Sanic has no types here
 
-    async def handle_request(self, request: SanicRequest) -> None:
-        await self.ctx.edge.handle(cast(Head, request))
+    def handle_request(self, request: SanicRequest) -> Coroutine[Any, Any, None]:
+        edge: Edge = self.ctx.edge
+        return edge.handle(cast(Head, request))
 
     async def handle_exception(
         self, request: SanicRequest, exception: BaseException, run_middleware: bool = True

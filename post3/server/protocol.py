@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+import asyncio
+from time import monotonic
+from typing import Any, Final, cast
 
 from sanic.exceptions import BadRequest, PayloadTooLarge
 from sanic.http import Http
@@ -83,5 +85,25 @@ def expect_body(stream: Stream, headers: dict[str, str]) -> None:
 class S3Protocol(HttpProtocol):
     """One connection."""
 
-    __slots__ = ()
+    __slots__ = ("_arrival", "_full")
     HTTP_CLASS = Requests
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._arrival: asyncio.Future[None] | None = None
+        self._full: int = self.app.config.REQUEST_BUFFER_SIZE
+
+    async def receive_more(self) -> None:
+        """Wait until more bytes are in the buffer. One task waits, so that a future does what Sanic's event would."""
+        assert self.transport is not None  # noqa: S101  # there is one as long as its task runs
+        self.transport.resume_reading()
+        self._arrival = self.loop.create_future()
+        await self._arrival
+
+    def data_received(self, data: bytes) -> None:
+        self._time = monotonic()
+        self.recv_buffer += data
+        if len(self.recv_buffer) >= self._full and self.transport:
+            self.transport.pause_reading()
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
