@@ -11,6 +11,7 @@ from sanic.http import Http
 from sanic.request import Request as SanicRequest
 from sanic.server import HttpProtocol
 
+from post3.server._plain import parse_plain
 from post3.server.head import Head, check_lines, check_target, parse_headers, parse_request_line
 from post3.server.wire import Stream
 
@@ -32,13 +33,12 @@ class Requests(Http):
         Raises PayloadTooLarge, BadRequest and InvalidURI.
         """
         end = await self._receive_head()
-        text = self.recv_buffer[:end].decode(errors="surrogateescape")
-        line, *lines = text.split("\r\n")
-        method, self.url, version = parse_request_line(line)
-        self.head_only = method.upper() == "HEAD"
-        headers = parse_headers(lines, version)
-        check_target(self.url)
-        check_lines(text, len(lines))
+        plain = parse_plain(self.recv_buffer, end)
+        if plain is None:
+            method, version, headers = self._parse(end)
+        else:
+            method, self.url, headers = plain
+            version, self.head_only = "1.1", method == "HEAD"
         stays = headers.get("connection", "" if version == "1.0" else "keep-alive")
         self.keep_alive = self._may_stay and stays.lower() == "keep-alive"
         stream = cast(Stream, self)
@@ -46,6 +46,17 @@ class Requests(Http):
         # Of the two line ends behind the head, Sanic wants the second one before the first chunk.
         del self.recv_buffer[: end + (2 if stream.request_body == "chunked" else 4)]
         self.request = cast(SanicRequest, Head(method, self.url, version, headers, stream))
+
+    def _parse(self, end: int) -> tuple[str, str, dict[str, str]]:
+        """Method, version and headers of a head that is not plain. Raises BadRequest and InvalidURI."""
+        text = self.recv_buffer[:end].decode(errors="surrogateescape")
+        line, *lines = text.split("\r\n")
+        method, self.url, version = parse_request_line(line)
+        self.head_only = method.upper() == "HEAD"
+        headers = parse_headers(lines, version)
+        check_target(self.url)
+        check_lines(text, len(lines))
+        return method, version, headers
 
     async def _receive_head(self) -> int:
         """Where the head ends in the buffer."""
