@@ -174,7 +174,8 @@ class Authenticator:
         if not is_signed:
             self._check_otherwise(sent, claim, key.secret_key, now)
         sigv4.check_all_signed(sent, claim.signed_headers)
-        sigv4.check_order_is_nothing(pairs)
+        if pairs:
+            sigv4.check_order_is_nothing(pairs)
         chunks = ChunkChain(signing, claim.signature) if claim.payload in sigv4.SIGNED_STREAMS else None
         return Proof(key.identity, claim.payload, chunks, kind, sigv4.ALGORITHM, now - claim.moment)
 

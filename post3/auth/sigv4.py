@@ -435,7 +435,7 @@ def canonical_text(sent: Sent, claim: Claim) -> str:
     headers = "".join([f"{name}:{given[name]}\n" for name in names])
     if "  " in headers or "\t" in headers:
         return canonical_request(sent, claim).text()
-    path, query = canonical_path(sent.path), canonical_query(sent.query)
+    path, query = canonical_path(sent.path), canonical_query(sent.query) if sent.query else ""
     return f"{sent.method}\n{path}\n{query}\n{headers}\n{';'.join(names)}\n{claim.payload}"
 
 

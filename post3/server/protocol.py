@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sanic.exceptions import BadRequest, PayloadTooLarge
 from sanic.http import Http
-from sanic.request import Request as SanicRequest
 from sanic.server import HttpProtocol
 
 from post3.server._plain import parse_plain
@@ -35,28 +34,30 @@ class Requests(Http):
         end = await self._receive_head()
         plain = parse_plain(self.recv_buffer, end)
         if plain is None:
-            method, version, headers = self._parse(end)
+            method, target, version, headers = self._parse(end)
         else:
-            method, self.url, headers = plain
-            version, self.head_only = "1.1", method == "HEAD"
+            method, target, headers = plain
+            self.url, version, self.head_only = target, "1.1", method == "HEAD"
         stays = headers.get("connection", "" if version == "1.0" else "keep-alive")
         self.keep_alive = self._may_stay and stays.lower() == "keep-alive"
-        stream = cast(Stream, self)
+        stream: Any = self  # Sanic's types are narrower than what it does
         expect_body(stream, headers)
         # Of the two line ends behind the head, Sanic wants the second one before the first chunk.
         del self.recv_buffer[: end + (2 if stream.request_body == "chunked" else 4)]
-        self.request = cast(SanicRequest, Head(method, self.url, version, headers, stream))
+        head: Any = Head(method, target, version, headers, stream)
+        self.request = head
 
-    def _parse(self, end: int) -> tuple[str, str, dict[str, str]]:
-        """Method, version and headers of a head that is not plain. Raises BadRequest and InvalidURI."""
+    def _parse(self, end: int) -> tuple[str, str, str, dict[str, str]]:
+        """Method, target, version and headers of a head that is not plain. Raises BadRequest and InvalidURI."""
         text = self.recv_buffer[:end].decode(errors="surrogateescape")
         line, *lines = text.split("\r\n")
-        method, self.url, version = parse_request_line(line)
+        method, target, version = parse_request_line(line)
+        self.url = target
         self.head_only = method.upper() == "HEAD"
         headers = parse_headers(lines, version)
-        check_target(self.url)
+        check_target(target)
         check_lines(text, len(lines))
-        return method, version, headers
+        return method, target, version, headers
 
     async def _receive_head(self) -> int:
         """Where the head ends in the buffer."""

@@ -19,7 +19,7 @@ from fcntl import ioctl
 from socket import SO_LINGER, SOL_SOCKET
 from termios import TIOCOUTQ
 from time import monotonic
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from sanic.exceptions import BadRequest, SanicException
 from sanic.http import Stage
@@ -85,9 +85,9 @@ class Wire:
 
     __slots__ = ("_connection", "_reads", "stream")
 
-    def __init__(self, stream: object) -> None:
-        self.stream = cast(Stream, stream)
-        self._connection = self.stream.protocol
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self._connection = stream.protocol
         self._reads = 0
 
     @property
