@@ -16,6 +16,11 @@ setup(
             extra_compile_args=FLAGS,
         ),
         Extension(
+            "post3.server._plain",
+            sources=["post3/server/_plain.pyx"],
+            extra_compile_args=FLAGS,
+        ),
+        Extension(
             "post3.storage.filesystem._files",
             sources=["post3/storage/filesystem/_files.pyx"],
             depends=["post3/storage/filesystem/_files.h"],

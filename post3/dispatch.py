@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -99,11 +99,11 @@ class Dispatcher:
             return await self._patiently(meant, operation, proof, met)
         return await self._call(meant, operation, proof, met)
 
-    async def _identify(self, request: Request, operation: Operation) -> Proof:
+    def _identify(self, request: Request, operation: Operation) -> Awaitable[Proof]:
         if request.method == PREFLIGHT:
-            return await self._gate.identify_preflight(request)
+            return self._gate.identify_preflight(request)
         invites = partial(self._invites, request)
-        return await self._gate.identify(request, self._clock(), invites, asks_in_form=operation.asks_in_form)
+        return self._gate.identify(request, self._clock(), invites, asks_in_form=operation.asks_in_form)
 
     async def _call(self, request: Request, operation: Operation, proof: Proof, met: _Met) -> Response:
         name = request.address.bucket

@@ -99,7 +99,15 @@ class Authenticator:
 
         Raises the S3 errors of a signature that is wrong, incomplete, out of its time, of an unknown key or kind.
         """
-        pairs = parse_parameters(sent.query) if sent.query else []
+        proof = self._prove(sent, now) if sent.query else self._prove_without_query(sent, now)
+        _check_chain_begins(sent, proof)
+        return proof
+
+    def _prove_without_query(self, sent: Sent, now: datetime) -> Proof:
+        return self._prove_header(sent, [], now) if "authorization" in sent.headers else UNSIGNED
+
+    def _prove(self, sent: Sent, now: datetime) -> Proof:
+        pairs = parse_parameters(sent.query)
         names = {name for name, _, _ in pairs}
         is_presigned, is_link = not names.isdisjoint(sigv4.PRESIGNED), not names.isdisjoint(sigv2.LINK)
         if ("authorization" in sent.headers) + is_presigned + is_link > 1:
@@ -110,15 +118,10 @@ class Authenticator:
                 sent.headers.get("authorization", ""),
             )
         if is_presigned:
-            proof = self._prove_v4(sent, sigv4.parse_query(sent, pairs, now), "query", pairs, now)
-        elif is_link:
-            proof = self._prove_v2(sent, self._claim_of_link(pairs, now), "query", pairs, now)
-        elif "authorization" in sent.headers:
-            proof = self._prove_header(sent, pairs, now)
-        else:
-            proof = UNSIGNED
-        _check_chain_begins(sent, proof)
-        return proof
+            return self._prove_v4(sent, sigv4.parse_query(sent, pairs, now), "query", pairs, now)
+        if is_link:
+            return self._prove_v2(sent, self._claim_of_link(pairs, now), "query", pairs, now)
+        return self._prove_header(sent, pairs, now) if "authorization" in sent.headers else UNSIGNED
 
     def authenticate_form(self, fields: Mapping[str, str], now: datetime) -> Proof:
         """Who signed a form's policy; ANONYMOUS when there is neither policy nor signature. Field names are lower case.
@@ -164,29 +167,37 @@ class Authenticator:
         _refuse_token(sent, pairs)
         key = self._find(claim.credential.access_key)
         signing = sigv4.signing(key.secret_key, claim)
-        absent = [name for name in claim.signed_headers if name not in sent.headers]
-        request = sigv4.canonical_request(sent, claim)
-        if absent or not (
-            signing.signs(request, claim.signature)
-            or any(signing.signs(other, claim.signature) for other in sigv4.as_sent(request, sent))
-        ):
-            cause = _absence(absent) or self._cause_v4(sent, claim, key.secret_key, request)
-            text = request.text()
-            raise self._mismatch(
-                claim.credential.access_key, signing.string_to_sign(text), claim.signature, cause, now, canonical=text
-            )
+        try:
+            is_signed = signing.signs(sigv4.canonical_text(sent, claim), claim.signature)
+        except KeyError:
+            is_signed = False
+        if not is_signed:
+            self._check_otherwise(sent, claim, key.secret_key, now)
         sigv4.check_all_signed(sent, claim.signed_headers)
-        sigv4.check_order_is_nothing(pairs)
+        if pairs:
+            sigv4.check_order_is_nothing(pairs)
         chunks = ChunkChain(signing, claim.signature) if claim.payload in sigv4.SIGNED_STREAMS else None
         return Proof(key.identity, claim.payload, chunks, kind, sigv4.ALGORITHM, now - claim.moment)
+
+    def _check_otherwise(self, sent: Sent, claim: sigv4.Claim, secret: str, now: datetime) -> None:
+        """Raise SignatureDoesNotMatch unless the client signed its path or query as it sent them."""
+        signing, request = sigv4.signing(secret, claim), sigv4.canonical_request(sent, claim)
+        absent = [name for name in claim.signed_headers if name not in sent.headers]
+        if not absent and any(signing.signs(other.text(), claim.signature) for other in sigv4.as_sent(request, sent)):
+            return
+        cause = _absence(absent) or self._cause_v4(sent, claim, secret, request)
+        text = request.text()
+        raise self._mismatch(
+            claim.credential.access_key, signing.string_to_sign(text), claim.signature, cause, now, canonical=text
+        )
 
     def _cause_v4(self, sent: Sent, claim: sigv4.Claim, secret: str, request: sigv4.Canonical) -> str:
         signing = sigv4.signing(secret, claim)
         for told, variant in islice(v4_variants(request, sent, self._names), MAX_VARIANTS):
-            if signing.signs(variant, claim.signature):
+            if signing.signs(variant.text(), claim.signature):
                 return told
         for told, other in secret_variants(secret):
-            if sigv4.signing(other, claim).signs(request, claim.signature):
+            if sigv4.signing(other, claim).signs(request.text(), claim.signature):
                 return told
         return ""
 
@@ -296,7 +307,7 @@ def _signs_v2(secret: str, text: str, signature: str) -> bool:
 
 def _refuse_token(sent: Sent, pairs: list[Pair]) -> None:
     """Raise InvalidToken for temporary credentials: there are none."""
-    if sent.headers.get(TOKEN) or any(value and name.lower() == TOKEN for name, value, _ in pairs):
+    if sent.headers.get(TOKEN) or (pairs and any(value and name.lower() == TOKEN for name, value, _ in pairs)):
         raise InvalidToken
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 from post3.errors import AccessDenied, RequestTimeTooSkewed
@@ -34,6 +35,7 @@ def required_time(headers: Mapping[str, str]) -> tuple[str, datetime]:
     return text, moment
 
 
+@lru_cache(maxsize=256)
 def parse_time(text: str) -> datetime | None:
     """The moment that `20261122T171100Z` or an HTTP date means, in UTC; None for what is neither."""
     try:

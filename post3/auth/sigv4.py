@@ -30,7 +30,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -64,6 +64,11 @@ MAX_EXPIRES: Final = 604_800
 """Seconds that a presigned URL may be valid: seven days."""
 
 _PAYLOADS: Final = frozenset({UNSIGNED_PAYLOAD, "STREAMING-UNSIGNED-PAYLOAD-TRAILER", *SIGNED_STREAMS})
+_USUAL_PAYLOADS: Final = _PAYLOADS | {EMPTY_SHA256}
+_BLOCK: Final = 64
+"""Bytes that SHA-256 takes at a time; a signing key has half as many."""
+_IPAD: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OPAD: Final = bytes(byte ^ 0x5C for byte in range(256))
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _DATE: Final = re.compile(r"\d{8}", re.ASCII)
 _EXPIRES: Final = re.compile(r"-?\d{1,18}", re.ASCII)
@@ -107,6 +112,7 @@ class Claim(NamedTuple):
     """As it stands in the string to sign."""
     moment: datetime
     signed_headers: tuple[str, ...]
+    """No name twice."""
     signature: str
     payload: str
     """The last line of the canonical request."""
@@ -128,13 +134,15 @@ class Canonical(NamedTuple):
         return f"{self.method}\n{self.path}\n{self.query}\n{headers}\n{';'.join(self.headers)}\n{self.payload}"
 
 
-@dataclass(slots=True)  # made for every request, as Request is, and so not frozen
 class Signing:
     """A signing key at work at one time."""
 
-    key: bytes = field(repr=False)
-    timestamp: str
-    scope: str
+    def __init__(self, key: bytes, timestamp: str, scope: str) -> None:
+        self.timestamp = timestamp
+        self.scope = scope
+        # HMAC's two hashes, each with its key in it (RFC 2104): copies of them sign in less than half the time.
+        block = key.ljust(_BLOCK, b"\0")
+        self._inner, self._outer = hashlib.sha256(block.translate(_IPAD)), hashlib.sha256(block.translate(_OPAD))
 
     def string_to_sign(self, canonical: str) -> str:
         """What of a canonical request is signed."""
@@ -142,11 +150,14 @@ class Signing:
 
     def sign(self, text: str) -> str:
         """The signature, in hexadecimal."""
-        return hmac.digest(self.key, as_bytes(text), "sha256").hex()
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(as_bytes(text))
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
-    def signs(self, canonical: Canonical, signature: str) -> bool:
-        """Whether this is the signature of that request."""
-        return is_same(self.sign(self.string_to_sign(canonical.text())), signature)
+    def signs(self, canonical: str, signature: str) -> bool:
+        """Whether this is the signature of that canonical request."""
+        return is_same(self.sign(self.string_to_sign(canonical)), signature)
 
 
 class ChunkChain:
@@ -191,7 +202,13 @@ def signing_key(secret: str, date: str, region: str) -> bytes:
 def signing(secret: str, claim: Claim) -> Signing:
     """The secret's signing key, at the time and in the scope of the claim."""
     credential = claim.credential
-    return Signing(signing_key(secret, credential.date, credential.region), claim.timestamp, credential.scope)
+    return _signing(secret, credential.date, credential.region, claim.timestamp)
+
+
+@lru_cache(maxsize=256)
+def _signing(secret: str, date: str, region: str, timestamp: str) -> Signing:
+    """One for all that a client asks for in a second."""
+    return Signing(signing_key(secret, date, region), timestamp, Credential("", date, region).scope)
 
 
 # What a request claims
@@ -233,8 +250,13 @@ def _fixed_part(text: str) -> tuple[Credential, tuple[str, ...]]:
 
 def _signers(components: dict[str, str]) -> tuple[Credential, tuple[str, ...]]:
     """Who signs, and which headers."""
-    signed_headers = tuple(components["SignedHeaders"].split(";"))
+    signed_headers = _names(components["SignedHeaders"])
     return parse_credential(components["Credential"], _malformed_header), signed_headers
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """The names of signed headers; one that is there twice is written once."""
+    return tuple(dict.fromkeys(text.split(";")))
 
 
 def _components(text: str) -> dict[str, str]:
@@ -267,7 +289,7 @@ def parse_query(sent: Sent, pairs: list[Pair], now: datetime) -> Claim:
     if credential.date != given["X-Amz-Date"][:8]:
         raise _malformed_query(_other_date(credential.date, given["X-Amz-Date"]))
     _check_validity(moment, given["X-Amz-Expires"], now)
-    signed = tuple(given["X-Amz-SignedHeaders"].split(";"))
+    signed = _names(given["X-Amz-SignedHeaders"])
     payload = given.get("X-Amz-Content-Sha256")
     if payload is None and "x-amz-content-sha256" in signed:
         payload = sent.headers.get("x-amz-content-sha256")
@@ -338,7 +360,7 @@ def parse_credential(text: str, malformed: Malformed) -> Credential:
 
 def checked_payload(value: str) -> str:
     """The value of x-amz-content-sha256. Raises InvalidArgument, and NotImplemented for asymmetric signatures."""
-    if value in _PAYLOADS or _SHA256.fullmatch(value):
+    if value in _USUAL_PAYLOADS or _SHA256.fullmatch(value):
         return value
     if value.startswith(ASYMMETRIC_STREAMS):
         raise OperationNotImplemented(Payload=value)
@@ -373,7 +395,7 @@ def _other_date(date: str, timestamp: str) -> str:
 
 def check_all_signed(sent: Sent, signed_headers: tuple[str, ...]) -> None:
     """Raise AccessDenied for headers that somebody on the way could have added."""
-    unsigned = [name for name in sent.headers if name not in signed_headers and _must_be_signed(name)]
+    unsigned = [name for name in _to_be_signed(tuple(sent.headers)) if name not in signed_headers]
     if "host" not in signed_headers:
         unsigned.append("host")
     if unsigned:
@@ -395,8 +417,26 @@ def check_order_is_nothing(pairs: list[Pair]) -> None:
             )
 
 
+@lru_cache(maxsize=256)
+def _to_be_signed(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a request's headers that must be signed; kept, as clients send the same ones all day."""
+    return tuple(name for name in names if _must_be_signed(name))
+
+
 def _must_be_signed(name: str) -> bool:
     return name == "content-md5" or (name.startswith("x-amz-") and name != "x-amz-content-sha256")
+
+
+def canonical_text(sent: Sent, claim: Claim) -> str:
+    """The canonical request as text: that of `canonical_request`, sooner. Raises KeyError for a signed header that did
+    not arrive.
+    """
+    names, given = claim.signed_headers, sent.headers
+    headers = "".join([f"{name}:{given[name]}\n" for name in names])
+    if "  " in headers or "\t" in headers:
+        return canonical_request(sent, claim).text()
+    path, query = canonical_path(sent.path), canonical_query(sent.query) if sent.query else ""
+    return f"{sent.method}\n{path}\n{query}\n{headers}\n{';'.join(names)}\n{claim.payload}"
 
 
 def canonical_request(sent: Sent, claim: Claim) -> Canonical:

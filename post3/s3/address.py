@@ -66,6 +66,8 @@ def parse_path(path: str) -> Address:
     bucket, _, key = path[1:].partition("/")
     if not bucket and key:
         raise InvalidURI("The path names a key but no bucket.", URI=path)
+    if "%" not in path and path.isascii():
+        return Address(bucket, key)
     address = Address(_decode(bucket), _decode(key))
     if "/" in address.bucket:
         raise InvalidURI(URI=path)

@@ -9,8 +9,9 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 from post3.errors import (
@@ -72,14 +73,19 @@ _MAX_DIGITS: Final = 18
 """More than any size has."""
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_TWO: Final = tuple(f"{number:02}" for number in range(60))
 _RANGE: Final = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))", re.ASCII)
 
 
 def http_date(moment: datetime) -> str:
     """The date as HTTP writes it (RFC 9110, 5.6.7), cut to the second."""
-    utc = moment.astimezone(UTC)
-    day = f"{_DAYS[utc.weekday()]}, {utc.day:02} {_MONTHS[utc.month - 1]} {utc.year:04}"
-    return f"{day} {utc.hour:02}:{utc.minute:02}:{utc.second:02} GMT"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return f"{_day(utc.year, utc.month, utc.day)} {_TWO[utc.hour]}:{_TWO[utc.minute]}:{_TWO[utc.second]} GMT"
+
+
+@lru_cache(maxsize=1024)
+def _day(year: int, month: int, day: int) -> str:
+    return f"{_DAYS[date(year, month, day).weekday()]}, {day:02} {_MONTHS[month - 1]} {year:04}"
 
 
 def parse_http_date(value: str | None) -> datetime | None:

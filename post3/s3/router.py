@@ -152,10 +152,16 @@ class Router:
         for row in operations.values():
             self._rows.setdefault((row.method, row.level), []).append(row)
             self._selectors[row.level] = self._selectors.get(row.level, frozenset()) | row.selectors
+        self._plain = {place: row for place, rows in self._rows.items() for row in rows if not row.selectors}
+        """What is meant without a query."""
         self._keys = frozenset(name.partition("=")[0] for names in self._selectors.values() for name in names)
 
     def resolve(self, request: Request) -> Operation:
         """The operation asked for. Raises MethodNotAllowed, or NotImplemented for a subresource that nobody knows."""
+        if not request.query:
+            row = self._plain.get((request.method, request.address.level))
+            if row is not None and not self._copies(request):
+                return row
         level, shown = self._named(request)
         for row in self._rows.get((request.method, level), ()):
             if row.selectors <= shown <= row.selectors | row.parameters:

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, cast
@@ -37,7 +37,7 @@ from post3.server.forwarded import TrustedProxies
 from post3.server.head import Head, read_request
 from post3.server.protocol import S3Protocol
 from post3.server.tls import tls_protocol
-from post3.server.wire import MAX_DRAIN, Wire
+from post3.server.wire import MAX_DRAIN, Stream, Wire
 
 PATIENCE: Final = 10.0
 """Seconds that requests in flight have when the server stops."""
@@ -123,8 +123,10 @@ class Application(Sanic[Any, Any]):
         self.config.TOUCHUP = self.config.TOUCHUP is not False and not getattr(Http, "__touched__", False)
         await super()._startup()  # type: ignore[no-untyped-call]  # Sanic has no types here
 
-    async def handle_request(self, request: SanicRequest) -> None:
-        await self.ctx.edge.handle(cast(Head, request))
+    def handle_request(self, request: Any) -> Coroutine[Any, Any, None]:
+        """Answer a request, which is a Head."""
+        edge: Edge = self.ctx.edge
+        return edge.handle(request)
 
     async def handle_exception(
         self, request: SanicRequest, exception: BaseException, run_middleware: bool = True
@@ -132,7 +134,7 @@ class Application(Sanic[Any, Any]):
         """Tell of what Sanic finds wrong; a client that still sends the head that is refused reads its refusal too."""
         await super().handle_exception(request, exception, run_middleware)
         if isinstance(as_s3_error(exception), _OF_HEADS):
-            await Wire(request.stream).linger()
+            await Wire(cast(Stream, request.stream)).linger()
 
     def prepare(self, host: str | None = None, port: int | None = None, **kwargs: Any) -> None:
         """What `sanic post3.app` calls: where it names no address, post3's settings do."""

@@ -116,7 +116,8 @@ class Exchange:
             self.sent = len(body)
             start += body
         await self._wire.write(start)
-        await self._wire.end(drains)
+        if not self._wire.is_done():
+            await self._wire.end(drains)
 
     async def _send_stream(self, response: Response, pieces: AsyncIterator[bytes]) -> None:
         """Send a body piece by piece; what fails before its first piece is an answer of its own."""

@@ -39,7 +39,7 @@ class TrustedProxies:
 
     def client(self, peer: str, headers: Mapping[str, str], *, is_secure: bool) -> Client:
         """The client of a request that came from this peer; `is_secure`: over TLS. Header names are lower case."""
-        address = parse_node(peer)
+        address = parse_node(peer) if self._networks else None
         if address is None or not self._trust(address):
             return Client(canonical_node(peer), is_secure)
         addresses, scheme = _told(headers)

@@ -16,7 +16,7 @@ from sanic.exceptions import BadRequest, SanicException
 from sanic.models.server_types import ConnInfo
 
 from post3.errors import InvalidRequest, InvalidURI, RequestTimeout
-from post3.s3.address import bucket_in_host, parse_address, parse_query, valueless_names
+from post3.s3.address import bucket_in_host, parse_address, parse_path, parse_query, valueless_names
 from post3.s3.message import Request
 from post3.server.forwarded import TrustedProxies
 from post3.server.wire import Stream, Wire
@@ -168,7 +168,7 @@ def read_request(
         id=request_id,
         method=head.method,
         path=path,
-        address=parse_address(host, path, domains),
+        address=parse_address(host, path, domains) if domains else parse_path(path),
         query=parse_query(query) if query else {},
         headers=headers,
         body=body,
@@ -176,5 +176,5 @@ def read_request(
         raw_query=query,
         remote=client.remote,
         is_secure=client.is_secure,
-        host_bucket=bucket_in_host(host, domains),
+        host_bucket=bucket_in_host(host, domains) if domains else "",
     )

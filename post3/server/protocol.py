@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+import asyncio
+from time import monotonic
+from typing import Any, Final
 
 from sanic.exceptions import BadRequest, PayloadTooLarge
 from sanic.http import Http
-from sanic.request import Request as SanicRequest
 from sanic.server import HttpProtocol
 
+from post3.server._plain import parse_plain
 from post3.server.head import Head, check_lines, check_target, parse_headers, parse_request_line
 from post3.server.wire import Stream
 
@@ -30,20 +32,32 @@ class Requests(Http):
         Raises PayloadTooLarge, BadRequest and InvalidURI.
         """
         end = await self._receive_head()
-        text = self.recv_buffer[:end].decode(errors="surrogateescape")
-        line, *lines = text.split("\r\n")
-        method, self.url, version = parse_request_line(line)
-        self.head_only = method.upper() == "HEAD"
-        headers = parse_headers(lines, version)
-        check_target(self.url)
-        check_lines(text, len(lines))
+        plain = parse_plain(self.recv_buffer, end)
+        if plain is None:
+            method, target, version, headers = self._parse(end)
+        else:
+            method, target, headers = plain
+            self.url, version, self.head_only = target, "1.1", method == "HEAD"
         stays = headers.get("connection", "" if version == "1.0" else "keep-alive")
         self.keep_alive = self._may_stay and stays.lower() == "keep-alive"
-        stream = cast(Stream, self)
+        stream: Any = self  # Sanic's types are narrower than what it does
         expect_body(stream, headers)
         # Of the two line ends behind the head, Sanic wants the second one before the first chunk.
         del self.recv_buffer[: end + (2 if stream.request_body == "chunked" else 4)]
-        self.request = cast(SanicRequest, Head(method, self.url, version, headers, stream))
+        head: Any = Head(method, target, version, headers, stream)
+        self.request = head
+
+    def _parse(self, end: int) -> tuple[str, str, str, dict[str, str]]:
+        """Method, target, version and headers of a head that is not plain. Raises BadRequest and InvalidURI."""
+        text = self.recv_buffer[:end].decode(errors="surrogateescape")
+        line, *lines = text.split("\r\n")
+        method, target, version = parse_request_line(line)
+        self.url = target
+        self.head_only = method.upper() == "HEAD"
+        headers = parse_headers(lines, version)
+        check_target(target)
+        check_lines(text, len(lines))
+        return method, target, version, headers
 
     async def _receive_head(self) -> int:
         """Where the head ends in the buffer."""
@@ -83,5 +97,25 @@ def expect_body(stream: Stream, headers: dict[str, str]) -> None:
 class S3Protocol(HttpProtocol):
     """One connection."""
 
-    __slots__ = ()
+    __slots__ = ("_arrival", "_full")
     HTTP_CLASS = Requests
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._arrival: asyncio.Future[None] | None = None
+        self._full: int = self.app.config.REQUEST_BUFFER_SIZE
+
+    async def receive_more(self) -> None:
+        """Wait until more bytes are in the buffer. One task waits, so that a future does what Sanic's event would."""
+        assert self.transport is not None  # noqa: S101  # there is one as long as its task runs
+        self.transport.resume_reading()
+        self._arrival = self.loop.create_future()
+        await self._arrival
+
+    def data_received(self, data: bytes) -> None:
+        self._time = monotonic()
+        self.recv_buffer += data
+        if len(self.recv_buffer) >= self._full and self.transport:
+            self.transport.pause_reading()
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)

@@ -18,7 +18,8 @@ from contextlib import suppress
 from fcntl import ioctl
 from socket import SO_LINGER, SOL_SOCKET
 from termios import TIOCOUTQ
-from typing import Any, Final, Protocol, cast
+from time import monotonic
+from typing import Any, Final, Protocol
 
 from sanic.exceptions import BadRequest, SanicException
 from sanic.http import Stage
@@ -57,7 +58,6 @@ class Connection(Protocol):
     _time: float
 
     async def receive_more(self) -> None: ...
-    async def send(self, data: bytes) -> None: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
 
@@ -85,9 +85,9 @@ class Wire:
 
     __slots__ = ("_connection", "_reads", "stream")
 
-    def __init__(self, stream: object) -> None:
-        self.stream = cast(Stream, stream)
-        self._connection = self.stream.protocol
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self._connection = stream.protocol
         self._reads = 0
 
     @property
@@ -153,9 +153,14 @@ class Wire:
 
     async def write(self, data: bytes) -> None:
         """Write when the client has taken what was written before. Raises CancelledError when it is gone."""
-        if not self._connection._can_write.is_set():
+        connection = self._connection
+        if not connection._can_write.is_set():
             await self.wait_written()
-        await self._connection.send(data)
+        transport = self._transport
+        if transport.is_closing():
+            raise asyncio.CancelledError
+        transport.write(data)
+        connection._time = monotonic()
 
     def write_in_turn(self) -> None:
         """From now on the next piece waits until the socket has taken all of the one before: memory stays flat."""
@@ -179,6 +184,13 @@ class Wire:
         with suppress(OSError):
             ioctl(self._transport.get_extra_info("socket").fileno(), TIOCOUTQ, unsent)
         return unsent[0] + self._transport.get_write_buffer_size()
+
+    def is_done(self) -> bool:
+        """Whether nothing of the request is left to be read: then the connection is ready for its next one."""
+        if self.stream.request_body:
+            return False
+        self.stream.request_body, self.stream.stage = None, Stage.IDLE
+        return True
 
     async def end(self, drains: bool) -> None:
         """All is sent: get the connection ready for its next request, or for its end."""

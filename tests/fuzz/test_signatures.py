@@ -19,7 +19,16 @@ from post3.auth.request_time import parse_time
 from post3.auth.sent import Sent, as_bytes, parse_parameters
 from post3.auth.signature_causes import v4_variants
 from post3.auth.sigv2 import SUBRESOURCES
-from post3.auth.sigv4 import ChunkChain, Claim, Credential, Signing, as_sent, canonical_request, signing_key
+from post3.auth.sigv4 import (
+    ChunkChain,
+    Claim,
+    Credential,
+    Signing,
+    as_sent,
+    canonical_request,
+    canonical_text,
+    signing_key,
+)
 from post3.errors import AccessDenied, S3Error, SignatureDoesNotMatch
 from post3.model.identity import ANONYMOUS
 from tests import signing
@@ -305,7 +314,8 @@ def test_a_changed_form_is_refused(signer: Callable[[], BaseSigner], data: st.Da
 
 TIMESTAMP: Final = "20261122T171100Z"
 SCOPE: Final = "20261122/us-east-1/s3/aws4_request"
-SIGNING: Final = Signing(signing_key(SECRET, "20261122", "us-east-1"), TIMESTAMP, SCOPE)
+KEY_OF_DAY: Final = signing_key(SECRET, "20261122", "us-east-1")
+SIGNING: Final = Signing(KEY_OF_DAY, TIMESTAMP, SCOPE)
 
 
 def chain(seed: str, chunks: list[bytes], trailers: Mapping[str, str]) -> list[str]:
@@ -314,11 +324,11 @@ def chain(seed: str, chunks: list[bytes], trailers: Mapping[str, str]) -> list[s
     for chunk in [*chunks, b""]:
         hashes = f"{hashlib.sha256().hexdigest()}\n{hashlib.sha256(chunk).hexdigest()}"
         text = f"AWS4-HMAC-SHA256-PAYLOAD\n{TIMESTAMP}\n{SCOPE}\n{seed}\n{hashes}"
-        seed = hmac.new(SIGNING.key, text.encode(), "sha256").hexdigest()
+        seed = hmac.new(KEY_OF_DAY, text.encode(), "sha256").hexdigest()
         signatures.append(seed)
     lines = "".join(f"{name}:{value}\n" for name, value in trailers.items())
     text = f"AWS4-HMAC-SHA256-TRAILER\n{TIMESTAMP}\n{SCOPE}\n{seed}\n{hashlib.sha256(lines.encode()).hexdigest()}"
-    return [*signatures, hmac.new(SIGNING.key, text.encode(), "sha256").hexdigest()]
+    return [*signatures, hmac.new(KEY_OF_DAY, text.encode(), "sha256").hexdigest()]
 
 
 def verify(seed: str, chunks: list[bytes], trailers: Mapping[str, str], signatures: list[str]) -> None:
@@ -454,6 +464,7 @@ def test_any_request_has_variants(path: str, query: str, given_headers: dict[str
     claim = Claim(credential, TIMESTAMP, now(), tuple(given_headers), "", "UNSIGNED-PAYLOAD")
 
     canonical = canonical_request(sent, claim)
+    assert canonical_text(sent, claim) == canonical.text()
     for request in (canonical, *as_sent(canonical, sent)):
         texts = [variant.text() for _, variant in v4_variants(request, sent, ["s3.example"])]
         assert request.text() not in texts
