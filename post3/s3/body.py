@@ -5,8 +5,8 @@ and blocks come out. Every digest that the client sent is compared before the la
 the blocks never sees the end of a body that is not what the client meant.
 
 A body under 16 KiB is hashed where it is: a trip to a thread costs more. A larger one is gathered into batches of about
-512 KiB; one is hashed in threads (the SHAs beside MD5 and the CRCs, each at its own pace) while the next is received
-and the blocks of the one before are written. So at most three batches of a body are in memory, however large it is.
+512 KiB; one is hashed in threads (SHAs that cost time beside MD5 at their own pace) while the next is received and the
+blocks of the one before are written. So at most three batches of a body are in memory, however large it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable,
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from post3._chunker import BLOCK_SIZE, Chunker
+from post3._chunker import BESIDE_MD5, BLOCK_SIZE, Chunker
 from post3.auth.authentication import Proof
 from post3.auth.sigv4 import UNSIGNED_PAYLOAD, ChunkChain
 from post3.errors import (
@@ -349,15 +349,16 @@ class _Intake:
 
 
 class _Hashes:
-    """Every digest of one body: MD5 and the CRCs by the chunker, which also cuts the blocks, the SHAs beside it, and
-    those of signed chunks.
+    """Every digest of one body: MD5, the CRCs and, where it can, SHA-256 by the chunker, which also cuts the blocks;
+    the other SHAs beside it, and those of signed chunks.
     """
 
     def __init__(self, algorithms: Iterable[str], chunks: ChunkChain | None = None) -> None:
         wanted = frozenset(algorithms)
         self._signatures = None if chunks is None else _Signatures(chunks)
-        self._chunker = Chunker(tuple(wanted - _SHAS.keys()))
-        self._shas = {name: make(usedforsecurity=False) for name, make in _SHAS.items() if name in wanted}
+        apart = wanted & _SHAS.keys() - BESIDE_MD5
+        self._chunker = Chunker(tuple(wanted - apart))
+        self._shas = {name: _SHAS[name](usedforsecurity=False) for name in apart}
         self._running: tuple[asyncio.Future[list[Block]], ...] = ()
 
     @property
