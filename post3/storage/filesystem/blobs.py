@@ -9,6 +9,7 @@ before it is whole and synced, so a file that was cut short is seen by the colle
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -62,14 +63,18 @@ class FilesystemBlobs:
             block = first or Block(b"", b"")
             return Blob(content_id(place, secrets.token_hex(14)), len(block.data), block)
         file = DataFile(self.store, bucket, place)
+        start = [block for block in (first, second) if block is not None]
+        writing = asyncio.ensure_future(self.store.run(file.begin, start))
         try:
-            start = [block for block in (first, second) if block is not None]
-            await self.store.run(file.begin, start)
             if second is not None:
-                async for block in blocks:
-                    await self.store.run(file.write, block)
+                async for block in blocks:  # which comes while the one before is written
+                    await writing
+                    writing = asyncio.ensure_future(self.store.run(file.write, block))
+            await writing
             return await self.store.run(file.finish)
         except BaseException:
+            if not writing.cancel() and not writing.cancelled():
+                writing.exception()  # looked at, or asyncio would tell of it later
             # Not awaited: it waits for a write that is under way, and the caller may be gone.
             self.store.threads.submit(file.discard)
             raise
