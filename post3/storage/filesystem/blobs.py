@@ -43,6 +43,9 @@ INLINE: Final = 16 * 1024
 SMALL_READ: Final = 128 * 1024
 """Bytes up to which a read stays on the event loop: a trip to a thread costs more than a warm read."""
 FIRST_READ: Final = PIECE_SIZE
+WRITE: Final = 128 * 1024
+"""Bytes of one write. For more the kernel takes larger runs of free memory, which a virtual machine may have given back
+to its host, and waits for each page of them (docs/decisions/0026)."""
 TRAILER: Final = struct.Struct(">8sQQQ")
 MAGIC: Final = b"post3dat"
 TRAILER_VERSION: Final = 1
@@ -200,7 +203,8 @@ class DataFile:
         with self._busy:
             if self._ended:
                 return
-            write_all(self._fd, block.data)
+            data = memoryview(block.data)
+            write_all(self._fd, *(data[start : start + WRITE] for start in range(0, len(data), WRITE)))
             self._size += len(block.data)
             self._crcs.append(block.crcs)
 
