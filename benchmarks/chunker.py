@@ -52,6 +52,8 @@ def runs(feeds: list[memoryview]) -> dict[str, Run]:
         "MD5 with CRC64NVME": partial(each, feeds, _chunker._md5, crc64nvme),
         "Chunker": partial(chunker, feeds),
         **{f"Chunker with {name}": partial(chunker, feeds, [name]) for name in ALGORITHMS},
+        "Chunker as for boto3": partial(chunker, feeds, ["crc32", "sha256"]),
+        "hashlib.sha256": partial(each, feeds, hashlib.sha256),
         "CRC32 alone": partial(each, feeds, crc32),
         "CRC32C alone": partial(each, feeds, crc32c),
         "CRC64NVME alone": partial(each, feeds, crc64nvme),
@@ -81,7 +83,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="MiB of one body (default: %(default)s)")
     parser.add_argument("--feed", type=int, default=512, help="KiB that arrive at a time (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds to take the median of (default: %(default)s)")
-    parser.add_argument("--tables", action="store_true", help="compute CRCs from tables, as any processor can")
+    help_ = "compute CRCs from tables and each digest by itself, as any processor can"
+    parser.add_argument("--tables", action="store_true", help=help_)
     arguments = parser.parse_args()
     _chunker._use_tables(arguments.tables)
     body = memoryview(random.Random(0).randbytes(MIB) * arguments.size)

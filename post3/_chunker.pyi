@@ -7,6 +7,9 @@ from typing_extensions import Buffer
 
 BLOCK_SIZE: Final = 1048576
 PIECE_SIZE: Final = 65536
+BESIDE_MD5: Final[frozenset[str]]
+"""Those of the SHAs that a Chunker takes together with MD5, at no cost of time; others better go beside it, in a
+thread."""
 
 @final
 class Chunker:

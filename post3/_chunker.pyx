@@ -2,7 +2,8 @@
 """Bytes of any size in; blocks of 1 MiB, their piece CRCs and the digests of the whole out, in one pass.
 
 A block is assembled in the bytes object that is handed out. MD5 and the CRCs are taken from there, 64 KiB at a time
-while those are in the cache, and SHA-1 and SHA-256 block by block: what is digested is what is handed out, whatever
+while those are in the cache, and with them SHA-256 where the processor has instructions for it: it then costs nothing
+beside MD5. SHA-1, and SHA-256 elsewhere, follow block by block. What is digested is what is handed out, whatever
 becomes of the caller's buffer. Everything long happens without the GIL.
 """
 
@@ -13,7 +14,7 @@ from cpython.ref cimport Py_XDECREF, PyObject
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from hashlib import sha1, sha256
+import hashlib
 
 
 cdef extern from "Python.h":
@@ -28,14 +29,18 @@ cdef extern from "_digests.h" nogil:
         int width
         uint64_t ones
     crc_kind crc_32, crc_32c, crc_64nvme
-    bint crc_folds
+    bint crc_folds, digests_go_together
     void digests_init()
+    bint digests_can_go_together()
     bint crc_can_fold()
     uint64_t crc_update(const crc_kind *, uint64_t crc, const unsigned char *, size_t)
     uint64_t crc_combine(const crc_kind *, uint64_t first, uint64_t second, uint64_t size)
     void md5_start(uint32_t *)
     void md5_blocks(uint32_t *, const unsigned char *, size_t blocks)
     void md5_finish(uint32_t *, const unsigned char *, size_t, uint64_t size, unsigned char *digest)
+    void sha256_start(uint32_t *)
+    void sha256_finish(uint32_t *, const unsigned char *, size_t, uint64_t size, unsigned char *digest)
+    void digest_all(uint32_t *md5, uint32_t *sha256, const crc_kind **, uint64_t *crcs, const unsigned char *, size_t)
     void store_be64(unsigned char *, uint64_t)
 
 
@@ -59,7 +64,8 @@ PIECE_SIZE = PIECE
 
 digests_init()
 
-_SHA = {"sha1": sha1, "sha256": sha256}
+_SHA = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}
+BESIDE_MD5 = frozenset(("sha256",) if digests_go_together else ())
 _ALGORITHMS = {"crc32", "crc32c", "crc64nvme", *_SHA}
 
 
@@ -78,10 +84,12 @@ cdef class Chunker:
     cdef PyObject *_block  # the block being filled: owned, NULL between blocks
     cdef Py_ssize_t _filled  # bytes of it
     cdef unsigned char _crcs[16 * CRC]  # of its pieces
+    cdef bint _together
     cdef uint32_t _md5[4]
-    cdef bint _wants_crc32, _wants_crc32c, _wants_crc64nvme
+    cdef uint32_t _sha256[8]  # where digests go together
+    cdef bint _wants_crc32, _wants_crc32c, _wants_crc64nvme, _wants_sha256
     cdef uint64_t _crc32, _crc32c, _crc64nvme  # of all whole pieces so far
-    cdef dict _sha  # name: hashlib's object
+    cdef dict _sha  # name: hashlib's object, of those not taken here
     cdef dict _digests  # name: bytes, once finished
 
     def __cinit__(self, algorithms=()):
@@ -91,10 +99,15 @@ cdef class Chunker:
         self._wants_crc32 = "crc32" in wanted
         self._wants_crc32c = "crc32c" in wanted
         self._wants_crc64nvme = "crc64nvme" in wanted
+        self._together = digests_go_together
+        self._wants_sha256 = self._together and "sha256" in wanted
+        if self._wants_sha256:
+            wanted.remove("sha256")
         # A checksum of S3 is no secret: a system that allows only approved cryptography may still compute it.
         self._sha = {name: new(usedforsecurity=False) for name, new in _SHA.items() if name in wanted}
         self._digests = {}
         md5_start(self._md5)
+        sha256_start(self._sha256)
 
     def __dealloc__(self):
         Py_XDECREF(self._block)
@@ -202,20 +215,43 @@ cdef class Chunker:
                 self._digest_piece()
 
     cdef void _digest_piece(self) noexcept nogil:
-        """Digest the last piece of the block; all but the bytes that MD5 wants at the very end."""
+        """Digest the last piece of the block; all but the bytes that MD5 and SHA-256 want at the very end."""
         cdef Py_ssize_t start = (self._filled - 1) // PIECE * PIECE
         cdef Py_ssize_t size = self._filled - start
         cdef const unsigned char *piece = <const unsigned char *>bytes_of_block(self._block) + start
         cdef uint64_t crc
-        md5_blocks(self._md5, piece, size // 64)
-        crc = crc_update(&crc_64nvme, 0, piece, size)
+        if self._together:
+            crc = self._digest_together(piece, size)
+        else:
+            crc = self._digest_in_turn(piece, size)
         store_be64(self._crcs + start // PIECE * CRC, crc)
         if self._wants_crc64nvme:
             self._crc64nvme = crc_combine(&crc_64nvme, self._crc64nvme, crc, size)
+
+    cdef uint64_t _digest_in_turn(self, const unsigned char *piece, Py_ssize_t size) noexcept nogil:
+        """Digest a piece, and return its CRC-64/NVME."""
+        md5_blocks(self._md5, piece, size // 64)
         if self._wants_crc32:
             self._crc32 = crc_update(&crc_32, self._crc32, piece, size)
         if self._wants_crc32c:
             self._crc32c = crc_update(&crc_32c, self._crc32c, piece, size)
+        return crc_update(&crc_64nvme, 0, piece, size)
+
+    cdef uint64_t _digest_together(self, const unsigned char *piece, Py_ssize_t size) noexcept nogil:
+        """The same in one go. What is not wanted, SHA-256 or the second CRC, would not be cheaper left out."""
+        cdef const crc_kind *kinds[2]
+        cdef uint64_t crcs[2]
+        cdef bint is_crc32c = self._wants_crc32c and not self._wants_crc32
+        kinds[0], crcs[0] = &crc_64nvme, 0
+        kinds[1], crcs[1] = (&crc_32c, self._crc32c) if is_crc32c else (&crc_32, self._crc32)
+        digest_all(self._md5, self._sha256, kinds, crcs, piece, size)
+        if is_crc32c:
+            self._crc32c = crcs[1]
+        else:
+            self._crc32 = crcs[1]
+            if self._wants_crc32c:
+                self._crc32c = crc_update(&crc_32c, self._crc32c, piece, size)
+        return crcs[0]
 
     cdef tuple _release(self):
         """Hand the block over, with the CRCs of its pieces."""
@@ -234,6 +270,7 @@ cdef class Chunker:
         """Digest the shorter piece and block at the end, if there are any, and collect the digests."""
         cdef list blocks = []
         cdef unsigned char md5[16]
+        cdef unsigned char sha256[32]
         cdef const unsigned char *tail = NULL
         cdef Py_ssize_t tail_size = self._filled % 64
         if self._filled % PIECE >= MD5_WITH_GIL:
@@ -244,11 +281,15 @@ cdef class Chunker:
         if tail_size:
             tail = <const unsigned char *>bytes_of_block(self._block) + self._filled - tail_size
         md5_finish(self._md5, tail, tail_size, self.size, md5)
+        if self._wants_sha256:
+            sha256_finish(self._sha256, tail, tail_size, self.size, sha256)
         if self._filled:
             blocks.append(self._release())
 
         self._digests = {name: sha.digest() for name, sha in self._sha.items()}
         self._digests["md5"] = <bytes>md5[:16]
+        if self._wants_sha256:
+            self._digests["sha256"] = <bytes>sha256[:32]
         if self._wants_crc32:
             self._digests["crc32"] = self._crc32.to_bytes(4, "big")
         if self._wants_crc32c:
@@ -338,10 +379,11 @@ def _md5(data):
 
 
 def _use_tables(tables):
-    """Compute CRCs from tables (True) or as fast as this processor can (False), in the whole process: for the tests.
+    """Compute CRCs from tables, and each digest by itself (True), or all as fast as this processor can (False).
 
-    Returns whether there is another way than tables here.
+    In the whole process, by Chunkers to come: for the tests. Returns whether there is another way than tables here.
     """
-    global crc_folds
+    global crc_folds, digests_go_together
     crc_folds = crc_can_fold() and not tables
+    digests_go_together = digests_can_go_together() and not tables
     return crc_can_fold()

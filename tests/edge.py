@@ -6,6 +6,7 @@ The path says what to do, the query how much of it. `/told` tells what was seen 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ipaddress
 import json
 import os
@@ -34,6 +35,14 @@ async def read(request: Request) -> Response:
         SEEN["cancelled"] += 1
         raise
     return Response(200, dict(TEXT), str(size).encode())
+
+
+async def digest(request: Request) -> Response:
+    """Read the body, tell its SHA-256."""
+    sha = hashlib.sha256()
+    async for piece in request.body:
+        sha.update(piece)
+    return Response(200, dict(TEXT), sha.hexdigest().encode())
 
 
 async def echo(request: Request) -> Response:
@@ -126,7 +135,7 @@ async def told(request: Request) -> Response:
 
 
 ANSWERS: dict[str, Callable[[Request], Awaitable[Response]]] = {
-    answer.__name__: answer for answer in (read, echo, refuse, peek, fail, status, header, wait, stream, told)
+    answer.__name__: answer for answer in (read, digest, echo, refuse, peek, fail, status, header, wait, stream, told)
 }
 
 

@@ -5,8 +5,8 @@ and blocks come out. Every digest that the client sent is compared before the la
 the blocks never sees the end of a body that is not what the client meant.
 
 A body under 16 KiB is hashed where it is: a trip to a thread costs more. A larger one is gathered into batches of about
-512 KiB; one is hashed in threads (the SHAs beside MD5 and the CRCs, each at its own pace) while the next is received
-and the blocks of the one before are written. So at most three batches of a body are in memory, however large it is.
+a MiB; one is hashed in threads (SHAs that cost time beside MD5 at their own pace) while the next is received and the
+blocks of the one before are written. So at most three batches of a body are in memory, however large it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable,
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from post3._chunker import BLOCK_SIZE, Chunker
+from post3._chunker import BESIDE_MD5, BLOCK_SIZE, Chunker
 from post3.auth.authentication import Proof
 from post3.auth.sigv4 import UNSIGNED_PAYLOAD, ChunkChain
 from post3.errors import (
@@ -52,7 +52,7 @@ MAX_BODY: Final = 5 * 2**30
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 MAX_DOCUMENT: Final = 2**20
 """Bytes of a document, where the operation says nothing else."""
-BATCH: Final = 2**19
+BATCH: Final = 2**20
 """Bytes that are gathered before they are hashed in a thread."""
 MAX_INLINE: Final = 16 * 2**10
 """Bytes from which a body is worth a thread."""
@@ -349,15 +349,16 @@ class _Intake:
 
 
 class _Hashes:
-    """Every digest of one body: MD5 and the CRCs by the chunker, which also cuts the blocks, the SHAs beside it, and
-    those of signed chunks.
+    """Every digest of one body: MD5, the CRCs and, where it can, SHA-256 by the chunker, which also cuts the blocks;
+    the other SHAs beside it, and those of signed chunks.
     """
 
     def __init__(self, algorithms: Iterable[str], chunks: ChunkChain | None = None) -> None:
         wanted = frozenset(algorithms)
         self._signatures = None if chunks is None else _Signatures(chunks)
-        self._chunker = Chunker(tuple(wanted - _SHAS.keys()))
-        self._shas = {name: make(usedforsecurity=False) for name, make in _SHAS.items() if name in wanted}
+        apart = wanted & _SHAS.keys() - BESIDE_MD5
+        self._chunker = Chunker(tuple(wanted - apart))
+        self._shas = {name: _SHAS[name](usedforsecurity=False) for name in apart}
         self._running: tuple[asyncio.Future[list[Block]], ...] = ()
 
     @property
@@ -365,18 +366,17 @@ class _Hashes:
         """Whether threads are at work."""
         return bool(self._running)
 
-    def feed(self, batch: Iterable[Buffer], framing: Iterable[Event] = ()) -> list[Block]:
-        """The blocks that these bytes complete. Raises SignatureDoesNotMatch."""
+    def feed(self, batch: list[Buffer], framing: Iterable[Event] = ()) -> list[Block]:
+        """The blocks that these bytes complete; the batch is empty then. Raises SignatureDoesNotMatch."""
         self._feed_signatures(framing)
         self._feed_shas(batch)
         return self._feed_chunker(batch)
 
-    def start(self, batch: Iterable[Buffer], framing: Iterable[Event] = ()) -> None:
+    def start(self, batch: list[Buffer], framing: Iterable[Event] = ()) -> None:
         """The same in threads; `settle` gives the blocks. The bytes before must have been settled."""
         run = asyncio.get_running_loop().run_in_executor
-        self._running = (run(None, self._feed_chunker, batch),)
-        if self._shas:
-            self._running += (run(None, self._feed_shas, batch),)
+        self._running = (run(None, self._feed_shas, tuple(batch)),) if self._shas else ()
+        self._running += (run(None, self._feed_chunker, batch),)
         if self._signatures is not None:
             self._running += (run(None, self._feed_signatures, framing),)
 
@@ -404,9 +404,13 @@ class _Hashes:
         sha = self._shas.get(name)
         return self._chunker.digest(name) if sha is None else sha.digest()
 
-    def _feed_chunker(self, batch: Iterable[Buffer]) -> list[Block]:
-        feed = self._chunker.feed
-        return [Block._make(block) for piece in batch for block in feed(piece)]
+    def _feed_chunker(self, batch: list[Buffer]) -> list[Block]:
+        """Empties the batch: a piece that stands in a block is let go of."""
+        feed, blocks = self._chunker.feed, []
+        batch.reverse()
+        while batch:
+            blocks += [Block._make(block) for block in feed(batch.pop())]
+        return blocks
 
     def _feed_shas(self, batch: Iterable[Buffer]) -> list[Block]:
         for sha in self._shas.values():

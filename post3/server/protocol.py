@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sanic.exceptions import BadRequest, PayloadTooLarge
 from sanic.http import Http
@@ -15,6 +16,9 @@ from post3.server.head import Head, check_lines, check_target, parse_headers, pa
 from post3.server.wire import Stream
 
 _END: Final = b"\r\n\r\n"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+WORTH_KEEPING: Final = 16 * 1024
+"""Bytes of a body from which what was received stays as it came, and is not copied behind what came before."""
 
 
 class Requests(Http):
@@ -72,6 +76,24 @@ class Requests(Http):
             raise PayloadTooLarge("Request header exceeds the size limit")
         return end
 
+    async def read(self) -> bytes | None:
+        """Some bytes of the body, None at its end; what S3Protocol kept as it came, uncopied.
+
+        Raises BadRequest for a transfer coding that is wrong.
+        """
+        stream, kept = cast(Stream, self), cast(S3Protocol, self.protocol).kept
+        if stream.request_body is True and stream.request_bytes_left:
+            if stream.expecting_continue:
+                stream.expecting_continue = False
+                await self._send(_CONTINUE)
+            if not kept and not self.recv_buffer:
+                await self._receive_more()
+        if not kept:
+            return await super().read()
+        data = kept.popleft()
+        stream.request_bytes_left -= len(data)
+        return data
+
     async def error_response(self, exception: Exception) -> None:
         """Tell of what Sanic finds wrong, to which it wants a request of its own kind."""
         self.request = None  # type: ignore[assignment]  # so it is until there is one
@@ -95,15 +117,16 @@ def expect_body(stream: Stream, headers: dict[str, str]) -> None:
 
 
 class S3Protocol(HttpProtocol):
-    """One connection."""
+    """One connection. Of a body whose length is known, `kept` has what came, and `recv_buffer` what came after that."""
 
-    __slots__ = ("_arrival", "_full")
+    __slots__ = ("_arrival", "_full", "kept")
     HTTP_CLASS = Requests
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._arrival: asyncio.Future[None] | None = None
         self._full: int = self.app.config.REQUEST_BUFFER_SIZE
+        self.kept: deque[bytes] = deque()
 
     async def receive_more(self) -> None:
         """Wait until more bytes are in the buffer. One task waits, so that a future does what Sanic's event would."""
@@ -114,8 +137,20 @@ class S3Protocol(HttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._time = monotonic()
-        self.recv_buffer += data
-        if len(self.recv_buffer) >= self._full and self.transport:
+        if len(data) >= WORTH_KEEPING and self._is_body(len(data)):
+            self.kept.append(data)
+            size = sum(map(len, self.kept))
+        else:
+            self.recv_buffer += data
+            size = len(self.recv_buffer)
+        if size >= self._full and self.transport:
             self.transport.pause_reading()
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
+
+    def _is_body(self, size: int) -> bool:
+        """Whether so many bytes more are all of the body that is being read, and behind none in the buffer."""
+        if self.http is None or self.recv_buffer:
+            return False
+        stream = cast(Stream, self.http)
+        return stream.request_body is True and sum(map(len, self.kept)) + size <= stream.request_bytes_left

@@ -14,6 +14,7 @@ import asyncio
 import re
 import struct
 from array import array
+from collections.abc import Collection
 from contextlib import suppress
 from fcntl import ioctl
 from socket import SO_LINGER, SOL_SOCKET
@@ -54,6 +55,7 @@ class Connection(Protocol):
     """What is used of Sanic's HttpProtocol."""
 
     transport: Transport | None
+    kept: Collection[bytes]
     _can_write: asyncio.Event
     _time: float
 
@@ -124,7 +126,8 @@ class Wire:
         if not self._reads % FAIRNESS:
             # Bytes that are there already come without a wait: others have their turn in between.
             await asyncio.sleep(0)
-        if stream.request_body is True and (stream.recv_buffer or not stream.request_bytes_left):
+        is_there = self._connection.kept or stream.recv_buffer
+        if stream.request_body is True and (is_there or not stream.request_bytes_left):
             return await stream.read()  # at once: no need of a timer
         async with asyncio.timeout(STALL):
             if stream.request_body == "chunked" and not stream.request_bytes_left and not stream.expecting_continue:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
+import random
 import signal
 import socket
 import ssl
@@ -211,6 +213,27 @@ def test_a_body_is_read_whole(connection: Connection) -> None:
     connection.send(b"x" * 3 * MIB)
 
     assert connection.answer().body == str(3 * MIB).encode()
+    assert connection.get("/b").status == 200
+
+
+@pytest.mark.parametrize("expects", [False, True], ids=["at once", "100-continue"])
+def test_a_body_keeps_its_order_however_it_is_cut(connection: Connection, expects: bool) -> None:
+    """Large pieces are kept as they came, small ones are copied together; the next request may be right behind."""
+    sizes = random.Random(7).choices([1, 100, 16_383, 16_384, 70_000, 300_000], k=40)
+    body = random.Random(8).randbytes(sum(sizes))
+    expect = "expect: 100-continue\n" if expects else ""
+    connection.send(f"PUT /digest HTTP/1.1\ncontent-length: {len(body)}\n{expect}\n")
+    if expects:
+        assert connection.answer().status == 100
+    start = 0
+    for size in sizes[:-1]:
+        connection.send(body[start : start + size])
+        start += size
+        sleep(0.002)
+    connection.send(body[start:] + b"PUT /read HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc")
+
+    assert connection.answer().body == hashlib.sha256(body).hexdigest().encode()
+    assert connection.answer().body == b"3"
     assert connection.get("/b").status == 200
 
 

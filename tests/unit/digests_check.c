@@ -3,7 +3,7 @@
  *   aarch64-linux-gnu-gcc -O2 -static -Wall -Wextra -Ipost3 tests/unit/digests_check.c -o /tmp/check
  *   qemu-aarch64 /tmp/check
  *
- * Prints which way it took to compute CRCs; ends with 0 when all is well, else names the line that is not.
+ * Prints which ways it took; ends with 0 when all is well, else names the line that is not.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +39,31 @@ static int md5_is(const char *expected, const unsigned char *data, size_t size, 
     return strcmp(text, expected) == 0;
 }
 
+/* That all digests taken together of size bytes from data are what each is by itself, and the SHA-256 the one expected,
+ * unless that is NULL. */
+static int together_is(const char *expected, const crc_kind *kind, const unsigned char *data, size_t size)
+{
+    const crc_kind *const kinds[2] = {&crc_64nvme, kind};
+    const size_t rest = size % 64;
+    uint64_t crcs[2] = {1, 2};
+    uint32_t md5[4], alone[4], sha256[8];
+    unsigned char digest[32];
+    char text[65];
+    int i;
+    md5_start(md5);
+    md5_start(alone);
+    sha256_start(sha256);
+    digest_all(md5, sha256, kinds, crcs, data, size);
+    md5_blocks(alone, data, size / 64);
+    if (memcmp(md5, alone, sizeof md5) || crcs[0] != crc_update(&crc_64nvme, 1, data, size)
+        || crcs[1] != crc_update(kind, 2, data, size))
+        return 0;
+    sha256_finish(sha256, data + size - rest, rest, size, digest);
+    for (i = 0; i < 32; i++)
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    return expected == NULL || strcmp(text, expected) == 0;
+}
+
 int main(void)
 {
     const unsigned char *const check = (const unsigned char *)"123456789";
@@ -67,6 +92,10 @@ int main(void)
         CHECK(crc_update(kind, 0, data, 1 << 20) == reference(kind, data, 1 << 20));
     }
 
+    for (size = 0; digests_go_together && size < 700; size++)
+        for (start = 0; start < 3; start++)
+            CHECK(together_is(NULL, kinds[start % 2], data + start, size));
+
     CHECK(md5_is("d41d8cd98f00b204e9800998ecf8427e", NULL, 0, 0, 0));
     CHECK(md5_is("25f9e794323b453885f5181f1b624d0b", check, 0, 0, 9));
     memset(data, 0, 1 << 20);
@@ -74,7 +103,13 @@ int main(void)
     CHECK(md5_is("e3c4dd21a9171fd39d208efa09bf7883", data, 0, 0, 56));
     CHECK(md5_is("65cecfb980d72fde57d175d6ec1c3f64", data, 0, 0, 63));
     CHECK(md5_is("aa559b4e3523a6c931f08f4df52d58f2", data, 1 << 20, 512, 0)); /* 2^32 bits: the size's second word */
-    printf("all is well, by %s\n", crc_folds ? "folding" : "tables");
+    if (digests_go_together) {
+        CHECK(together_is("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", &crc_32, data, 0));
+        CHECK(together_is("15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225", &crc_32, check, 9));
+        memset(data, 'a', 1000000);
+        CHECK(together_is("cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0", &crc_32c, data, 1000000));
+    }
+    printf("all is well, by %s%s\n", crc_folds ? "folding" : "tables", digests_go_together ? ", together" : "");
     free(data);
     return 0;
 }

@@ -9,6 +9,7 @@ before it is whole and synced, so a file that was cut short is seen by the colle
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -42,6 +43,9 @@ INLINE: Final = 16 * 1024
 SMALL_READ: Final = 128 * 1024
 """Bytes up to which a read stays on the event loop: a trip to a thread costs more than a warm read."""
 FIRST_READ: Final = PIECE_SIZE
+WRITE: Final = 128 * 1024
+"""Bytes of one write. For more the kernel takes larger runs of free memory, which a virtual machine may have given back
+to its host, and waits for each page of them (docs/decisions/0026)."""
 TRAILER: Final = struct.Struct(">8sQQQ")
 MAGIC: Final = b"post3dat"
 TRAILER_VERSION: Final = 1
@@ -62,14 +66,18 @@ class FilesystemBlobs:
             block = first or Block(b"", b"")
             return Blob(content_id(place, secrets.token_hex(14)), len(block.data), block)
         file = DataFile(self.store, bucket, place)
+        start = [block for block in (first, second) if block is not None]
+        writing = asyncio.ensure_future(self.store.run(file.begin, start))
         try:
-            start = [block for block in (first, second) if block is not None]
-            await self.store.run(file.begin, start)
             if second is not None:
-                async for block in blocks:
-                    await self.store.run(file.write, block)
+                async for block in blocks:  # which comes while the one before is written
+                    await writing
+                    writing = asyncio.ensure_future(self.store.run(file.write, block))
+            await writing
             return await self.store.run(file.finish)
         except BaseException:
+            if not writing.cancel() and not writing.cancelled():
+                writing.exception()  # looked at, or asyncio would tell of it later
             # Not awaited: it waits for a write that is under way, and the caller may be gone.
             self.store.threads.submit(file.discard)
             raise
@@ -195,7 +203,8 @@ class DataFile:
         with self._busy:
             if self._ended:
                 return
-            write_all(self._fd, block.data)
+            data = memoryview(block.data)
+            write_all(self._fd, *(data[start : start + WRITE] for start in range(0, len(data), WRITE)))
             self._size += len(block.data)
             self._crcs.append(block.crcs)
 
