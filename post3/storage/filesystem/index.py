@@ -54,7 +54,7 @@ ANEW: Final = "DROP TABLE IF EXISTS versions; DROP TABLE IF EXISTS intents;"
 
 
 Work: TypeAlias = Callable[[sqlite3.Connection], Any]
-"""Something to do in a transaction."""
+"""Something to do in a transaction. It returns no cursor: freed in another thread, that would disturb the next one."""
 Truth: TypeAlias = Callable[[str, str], Sequence[ObjectVersion]]
 """Reads a key's sidecars: a bucket's id and a key to all its versions, in no order."""
 
@@ -391,7 +391,11 @@ def _nothing() -> _Job:
 def intending(intents: Sequence[Intent]) -> Work:
     """Notes that keys are about to change."""
     rows = [(intent.bucket, intent.key.encode(), intent.token) for intent in intents]
-    return lambda db: db.executemany("INSERT INTO intents VALUES (?, ?, ?)", rows)
+
+    def work(db: sqlite3.Connection) -> None:
+        db.executemany("INSERT INTO intents VALUES (?, ?, ?)", rows)
+
+    return work
 
 
 def settling(settlements: Sequence[Settlement]) -> Work:
