@@ -6,7 +6,7 @@ does to the disk in one go is one function here, which gives it away once. The c
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.errno cimport EAGAIN, EFBIG, ENOENT, ENOTDIR, errno
+from libc.errno cimport EFBIG, ENOENT, ENOTDIR, errno
 from libc.stdlib cimport free, malloc
 from libc.string cimport strcmp
 from posix.unistd cimport close
@@ -169,8 +169,8 @@ cdef struct Entry:
 def enter_many(list places):
     """`enter` for many keys, none waited for, and a file of each read: a list of gate, lock, record, key and path each.
 
-    Returns the locks that were taken, as open files to be left with `leave_many`, and for each key an errno, the record's
-    time of change, and the file or None. The errno is EAGAIN where a lock was not free, EFBIG where the file has more
+    Returns the locks that were taken, as open files to be left with `leave_many`, and for each key an errno, the
+    record's time of change, and the file or None. The errno is EAGAIN where a lock was not free, EFBIG where the file has more
     than 32 KiB; with any errno the key is not held. Raises MemoryError.
     """
     cdef Py_ssize_t count = len(places), at
@@ -307,8 +307,8 @@ def write_many(list files):
 
 
 def place_many(list files):
-    """Rename many files, from path to path, unsynced; folders are made where they lack. An empty path to rename means to
-    remove what stands there, if anything does. Returns an errno for each, or 0.
+    """Rename many files, from path to path, unsynced; folders are made where they lack. An empty path to rename means
+    to remove what stands there, if anything does. Returns an errno for each, or 0.
     """
     cdef Py_ssize_t count = len(files), at
     cdef Step *steps = steps_of(files)
