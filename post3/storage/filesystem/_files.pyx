@@ -170,8 +170,8 @@ def enter_many(list places):
     """`enter` for many keys, none waited for, and a file of each read: a list of gate, lock, record, key and path each.
 
     Returns the locks that were taken, as open files to be left with `leave_many`, and for each key an errno, the
-    record's time of change, and the file or None. The errno is EAGAIN where a lock was not free, EFBIG where the file has more
-    than 32 KiB; with any errno the key is not held. Raises MemoryError.
+    record's time of change, and the file or None. The errno is EAGAIN where a lock was not free, EFBIG where the file
+    has more than 32 KiB; with any errno the key is not held. Raises MemoryError.
     """
     cdef Py_ssize_t count = len(places), at
     cdef Entry *entries = <Entry *>malloc(count * sizeof(Entry))
