@@ -28,6 +28,7 @@ from benchmarks.running import START_UP, Plan, Run, servers, tell
 from benchmarks.stores import QUICK, Scale
 from benchmarks.workloads import Workload, workloads
 from benchmarks.wrk import find_wrk
+from post3.storage.filesystem.durable import disk_kind
 
 
 def main() -> None:
@@ -176,6 +177,7 @@ def _measure(
     told = {
         "measured": f"{report.today()}; {plan.rounds} rounds of {plan.seconds:g} seconds, medians",
         **report.machine(),
+        "file system": " ".join(sorted({disk_kind(str(place.folder)) for _, place in kinds})) or "not told",
         "post3": f"{version('post3')}, 2 workers",
         **{kind.name: kind.version for kind, _ in kinds if kind.version},
     }
