@@ -12,7 +12,7 @@ import errno
 import json
 import os
 import shutil
-import tempfile
+import sys
 import threading
 import time
 import tracemalloc
@@ -35,12 +35,18 @@ from tests.conformance import changes
 from tests.conformance.changes import OLD, sight
 from tests.conftest import create_bucket, get, keys, put, set_versioning
 
-pytestmark = pytest.mark.skipif(not log.can_sync_all(tempfile.gettempdir()), reason="this system has no log")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no log")
 
 CASES: Final = changes.CASES
 SMALL: Final = b"small"
 ANOTHER: Final = "00000000-0000-0000-0000-000000000000"
 """The id of another boot."""
+
+
+@pytest.fixture(autouse=True)
+def has_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever disk the tests are on: a layer over others syncs well enough for them."""
+    monkeypatch.setattr(log, "disk_kind", lambda _path: "ext4")
 
 
 @asynccontextmanager
