@@ -28,7 +28,7 @@ from post3.errors import NoSuchKey, NoSuchVersion, ServiceUnavailable
 from post3.model.bucket import Bucket
 from post3.model.listing import Listed, ListQuery
 from post3.model.object import NULL_VERSION
-from post3.storage.filesystem import _files, log
+from post3.storage.filesystem import _files, log, recovery
 from post3.storage.filesystem.backend import FilesystemBackend
 from post3.storage.filesystem.durable import boot_id
 from tests.conformance import changes
@@ -57,6 +57,11 @@ async def opened(root: Path, *, durable: bool = True) -> AsyncIterator[Filesyste
         yield backend
     finally:
         await backend.close()
+
+
+def refuse(*_args: object) -> None:
+    """What a disk does that has failed."""
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def sidecars(root: Path) -> dict[str, Path]:
@@ -303,12 +308,9 @@ async def test_a_full_disk_refuses_a_put_and_harms_nothing(
 async def test_when_a_sync_fails_nothing_is_changed_and_the_next_start_has_everything(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bucket: Bucket
 ) -> None:
-    def failing(_fd: int, _path: bytes) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
     async with opened(tmp_path / "live") as backend:
         await put(backend, bucket, "key", SMALL)
-        monkeypatch.setattr(_files, "sync_all", failing)
+        monkeypatch.setattr(_files, "sync_all", refuse)
         with pytest.raises(ServiceUnavailable):
             await asyncio.to_thread(backend.store.log.checkpoint)
         for body in (SMALL, OLD):
@@ -331,12 +333,9 @@ async def test_when_a_sync_fails_nothing_is_changed_and_the_next_start_has_every
 async def test_a_sync_of_the_log_that_fails_is_no_success(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bucket: Bucket
 ) -> None:
-    def failing(_fd: int) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
     async with opened(tmp_path / "live") as backend:
         with monkeypatch.context() as patched:
-            patched.setattr(os, "fdatasync", failing)
+            patched.setattr(os, "fdatasync", refuse)
             with pytest.raises(ServiceUnavailable, match="The disk failed"):
                 await put(backend, bucket, "key", SMALL)
         with pytest.raises(NoSuchKey):
@@ -457,7 +456,7 @@ async def test_what_stands_behind_the_end_of_a_log_is_not_taken_for_sizes(tmp_pa
     segment.close()
     tracemalloc.start()
     try:
-        (record,) = log.read_log(segment.path, ("", 0))
+        (record,) = recovery.read_log(segment.path, ("", 0))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -506,14 +505,11 @@ async def test_all_whose_bytes_were_lost_hear_of_it(
 async def test_after_a_failed_sync_nobody_joins_and_nobody_forgets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bucket: Bucket
 ) -> None:
-    def failing(_fd: int, _path: bytes) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
     async with opened(tmp_path / "live") as other:
         async with opened(tmp_path / "live") as backend:
             await put(backend, bucket, "key", SMALL)
             with monkeypatch.context() as patched:
-                patched.setattr(_files, "sync_all", failing)
+                patched.setattr(_files, "sync_all", refuse)
                 with pytest.raises(ServiceUnavailable):
                     await asyncio.to_thread(backend.store.log.checkpoint)
             # Another process's sync succeeds: it has not been told.
@@ -591,3 +587,12 @@ async def test_a_put_into_a_store_that_is_closed_fails(tmp_path: Path, bucket: B
             async with asyncio.timeout(10):
                 with pytest.raises(RuntimeError):
                     await put(backend, bucket, "key", SMALL)
+
+
+async def test_a_damaged_mark_is_told(tmp_path: Path, bucket: Bucket) -> None:
+    segment = log.Segment(f"{tmp_path}/live/log/x-0", boot_id())
+    segment.close()
+    (tmp_path / "live/log/mark").write_text("nothing")
+    with pytest.raises(ValueError, match="mark is damaged"):
+        await FilesystemBackend(tmp_path / "live").open()
+    assert bucket

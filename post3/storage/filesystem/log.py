@@ -2,7 +2,7 @@
 
 Each process appends to a file of its own. A record is a sidecar's path and its new bytes, or that it is removed; one
 sync serves all changes at hand. The sidecar itself is renamed into place, or removed, unsynced: should the power be
-lost, the next start makes the change again (`recover`).
+lost, the next start makes the change again (recovery.py).
 
 A *checkpoint* brings the whole file system to the disk, and notes the time up to which no log is needed any more. What
 was logged before that time must have been made before the sync: so a change shares a lock from before it reads the
@@ -19,13 +19,11 @@ next start makes the log's changes again.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import logging
 import os
 import re
 import secrets
-import shutil
 import struct
 import threading
 import time
@@ -38,7 +36,7 @@ from post3._chunker import crc64nvme
 from post3.errors import OperationAborted, ServiceUnavailable
 from post3.storage.filesystem import _files
 from post3.storage.filesystem.durable import Disk, Locks, boot_id, disk_kind, try_lock
-from post3.storage.filesystem.sidecar import load, read_file
+from post3.storage.filesystem.sidecar import read_file
 
 logger = logging.getLogger("post3")
 MAGIC: Final = b"post3log"
@@ -49,8 +47,8 @@ RECORD: Final = struct.Struct(">QQBII")
 """CRC64NVME of the header's random bytes and of all that follows; nanoseconds; whether the sidecar is removed; bytes of
 the path, and of the sidecar. Both come behind it.
 """
-_CRC: Final = struct.Struct(">Q")
-_TOLD: Final = struct.Struct(">QBII")
+CRC: Final = struct.Struct(">Q")
+TOLD: Final = struct.Struct(">QBII")
 GROWTH: Final = 4 * 1024 * 1024
 """Zeros that are written ahead: bytes that change no file's length are synced in half the time."""
 LIMIT: Final = 64 * 1024 * 1024
@@ -63,6 +61,7 @@ KERNEL: Final = (5, 8)
 """The first Linux whose syncfs tells of writes that failed."""
 DISKS: Final = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "tmpfs"})
 """File systems of which a sync as a whole is known to be one of all their files; layers over others may not be."""
+FAILED: Final = "The disk failed. Check it, stop all post3 processes that use it, and start post3 again."
 NOT_LOGS: Final = frozenset({"mark", "failed"})
 
 
@@ -92,6 +91,8 @@ class Log:
         self._appending = threading.Lock()
         self._syncing = threading.Lock()
         self._checkpointing = threading.Lock()
+        self._opened = ExitStack()
+        """What is open; closed with it."""
         self._is_asked = False
         self._is_void = False
         """Whether it may hold something that was not made, and that a checkpoint is to void."""
@@ -194,6 +195,8 @@ class Log:
 
         Else a crash would make what was answered with an error, and was perhaps followed by something else.
         """
+        if self._segments is None:
+            return
         try:
             self._append([_what_stands(change) for change in changes])
         except Exception:
@@ -290,7 +293,7 @@ class Log:
         except OSError as error:
             raise self._fail(error) from error
         self._refuse_failed()
-        self._disk.replace(f"{self._folder}/mark", mark)
+        self._disk.replace(mark_file(self._root), mark)
 
     def _refuse_failed(self) -> None:
         """A sync that failed, here or in another process, may have lost what a later one knows nothing of."""
@@ -368,8 +371,8 @@ def _record(random: bytes, moment: int, change: Change, start: int) -> bytes:
     path, content = change.path[start:].encode(), change.content
     if change.is_removal:
         content, _, _ = content.partition(b"\n")  # the body is needed no more
-    told = _TOLD.pack(moment, change.is_removal, len(path), len(content)) + path + content
-    return _CRC.pack(crc64nvme(random + told)) + told
+    told = TOLD.pack(moment, change.is_removal, len(path), len(content)) + path + content
+    return CRC.pack(crc64nvme(random + told)) + told
 
 
 def _what_stands(change: Change) -> Change:
@@ -385,134 +388,6 @@ def _write_at(fd: int, data: bytes, place: int) -> None:
     while view:
         written = os.pwrite(fd, view, place)
         view, place = view[written:], place + written
-
-
-# After a crash
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A change that a log tells of."""
-
-    boot: str
-    moment: int
-    path: str
-    """Below `buckets`."""
-    content: bytes
-    is_removal: bool
-
-    @property
-    def folder(self) -> str:
-        """Its bucket's, below `buckets`."""
-        return self.path.partition("/")[0]
-
-    @property
-    def key(self) -> str:
-        """Whose sidecar it is."""
-        return str(load(self.content)[0]["key"])
-
-
-def recover(root: str, disk: Disk, last_boot: str | None) -> list[Record]:
-    """Make again what logs tell of; nobody else has the store open.
-
-    `last_boot` tells the start of the machine in which the store was last open, if that is known: logs of others
-    are not its own. Returns what is to be told to the index before the logs are forgotten. Raises OSError, and
-    ValueError for a log that is none of this post3's.
-    """
-    known = _mark(f"{root}/log/mark")
-    latest: dict[str, Record] = {}
-    for path in log_files(root):
-        for record in read_log(path, known):
-            if record.boot != (last_boot or record.boot):
-                logger.warning("the log %s is left unread: it is older than the store, or from another one", path)
-                break
-            if record.path not in latest or latest[record.path].moment <= record.moment:
-                latest[record.path] = record
-    boot, is_damaged = boot_id(), has_failed(root)
-    records = [record for record in latest.values() if os.path.isdir(f"{root}/buckets/{record.folder}")]
-    for record in records:
-        _make_again(root, disk, record, is_trusted=record.boot == boot and not is_damaged)
-    if records:
-        logger.warning("the log of %d changes was read again", len(records))
-    return records
-
-
-def forget(root: str, disk: Disk) -> None:
-    """Bring to the disk what was made again, and forget all logs at once: one could undo what another one tells."""
-    if not log_files(root) and not has_failed(root):
-        return
-    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _sync_all(fd, root)
-        away = disk.fresh_name()
-        os.rename(f"{root}/log", away)
-        os.mkdir(f"{root}/log", 0o700)
-        _sync_all(fd, root)
-    finally:
-        os.close(fd)
-    shutil.rmtree(away, ignore_errors=True)
-
-
-def read_log(path: str, known: tuple[str, int]) -> Iterator[Record]:
-    """The records of a log, up to where its process came.
-
-    What is known to be on the disk, by a boot and a time, is left out. Raises ValueError for a log of another version.
-    """
-    with open(path, "rb") as file:
-        left = os.fstat(file.fileno()).st_size - HEADER.size
-        header = file.read(HEADER.size)
-        if left < 0 or not header.startswith(MAGIC):
-            return  # nothing was logged
-        _, version, random, boot_name = HEADER.unpack(header)
-        if version != VERSION:
-            raise ValueError(f"The log {path} is of version {version}; use the post3 that wrote it.")
-        boot = boot_name.rstrip(b"\0").decode("ascii", "replace")
-        while len(head := file.read(RECORD.size)) == RECORD.size:
-            crc, moment, is_removal, length, size = RECORD.unpack(head)
-            left -= RECORD.size + length + size
-            # Behind the end stands anything, lengths that nobody could hold in memory among it.
-            if left < 0 or crc64nvme(random + head[_CRC.size :] + (rest := file.read(length + size))) != crc:
-                return
-            if known[0] != boot or moment > known[1]:
-                yield Record(boot, moment, os.fsdecode(rest[:length]), rest[length:], bool(is_removal))
-
-
-def _make_again(root: str, disk: Disk, record: Record, *, is_trusted: bool) -> None:
-    """`is_trusted` where nothing of what stands can have been lost: then what is newer, and was not logged, stays."""
-    _, kind, *_ = parts = record.path.split("/")
-    if kind != "versions" or ".." in parts:
-        raise ValueError(f"The log tells of a file that is no sidecar: {record.path!r}.")
-    path = f"{root}/buckets/{record.path}"
-    if is_trusted and _is_newer(read_file(path), record.content):
-        return
-    if record.is_removal:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        return
-    with disk.written(record.content, durable=False) as fresh:
-        disk.place(fresh, path)
-
-
-def _is_newer(present: bytes | None, content: bytes) -> bool:
-    """Whether a sidecar stands for a later change than another one."""
-    try:
-        one, other = (load(sidecar)[0] for sidecar in (present or b"", content))
-        return bool((one["sequence"], one["revision"]) > (other["sequence"], other["revision"]))
-    except (ValueError, KeyError, TypeError):
-        return False
-
-
-def _mark(path: str) -> tuple[str, int]:
-    """The boot and the time of the last checkpoint."""
-    try:
-        with open(path, encoding="ascii") as file:
-            boot, until = file.read().split()
-            return boot, int(until)
-    except FileNotFoundError:
-        return "", 0
-
-
-FAILED: Final = "The disk failed. Check it, stop all post3 processes that use it, and start post3 again."
 
 
 def has_failed(root: str) -> bool:
@@ -550,10 +425,6 @@ def can_sync_all(root: str) -> bool:
     return disk_kind(root) in DISKS
 
 
-def _sync_all(fd: int, root: str) -> None:
-    try:
-        _files.sync_all(fd, root.encode())
-    except OSError as error:
-        if error.errno != errno.ENOSYS:
-            raise
-        os.sync()
+def mark_file(root: str) -> str:
+    """The file that tells up to when no log is needed."""
+    return f"{root}/log/mark"

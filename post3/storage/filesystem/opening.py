@@ -19,7 +19,8 @@ from post3.storage.filesystem.durable import Disk, boot_id, disk_kind, try_lock
 from post3.storage.filesystem.garbage import sweep_fresh
 from post3.storage.filesystem.journal import settle_pending
 from post3.storage.filesystem.layout import FORMAT, key_place, key_stem, leaf_of
-from post3.storage.filesystem.log import FAILED, Record, forget, has_failed, recover
+from post3.storage.filesystem.log import FAILED, has_failed
+from post3.storage.filesystem.recovery import Record, forget, recover
 from post3.storage.filesystem.sidecar import dump, read_document
 from post3.storage.filesystem.store import Store, logger
 
