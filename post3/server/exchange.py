@@ -116,7 +116,7 @@ class Exchange:
             self.sent = len(body)
             start += body
         await self._wire.write(start)
-        if not self._wire.is_done():
+        if not self._wire.end_at_once():
             await self._wire.end(drains)
 
     async def _send_stream(self, response: Response, pieces: AsyncIterator[bytes]) -> None:

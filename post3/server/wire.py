@@ -188,8 +188,8 @@ class Wire:
             ioctl(self._transport.get_extra_info("socket").fileno(), TIOCOUTQ, unsent)
         return unsent[0] + self._transport.get_write_buffer_size()
 
-    def is_done(self) -> bool:
-        """Whether nothing of the request is left to be read: then the connection is ready for its next one."""
+    def end_at_once(self) -> bool:
+        """Get the connection ready for its next request where nothing of this one is left to be read; tells whether."""
         if self.stream.request_body:
             return False
         self.stream.request_body, self.stream.stage = None, Stage.IDLE
