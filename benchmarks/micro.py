@@ -28,8 +28,10 @@ from post3.auth.credentials import Key, StaticCredentials
 from post3.auth.sent import Sent
 from post3.dispatch import Dispatcher
 from post3.model.identity import ROOT
-from post3.model.tree import Tree
+from post3.model.listing import Listed
+from post3.model.object import NULL_VERSION
 from post3.s3.address import parse_path, parse_query, valueless_names
+from post3.s3.entries import Entries
 from post3.s3.gate import Gate
 from post3.s3.message import Request
 from post3.s3.xml import parse, render
@@ -92,15 +94,12 @@ def signature_check() -> Call:
 
 
 def rendering() -> Call:
-    """A page of 1,000 keys."""
-    now = datetime.now(UTC)
-    contents: list[Tree] = [
-        {"Key": f"folder/{n}", "LastModified": now, "ETag": f'"{n:032x}"', "Size": n, "StorageClass": "STANDARD"}
-        for n in range(1000)
-    ]
+    """A page of 1,000 keys, as lists write it."""
+    kind = (SIGNER.access_key, "STANDARD", "CRC32", "FULL_OBJECT", False, True)
+    page = [Listed(f"folder/{n}", n, NULL_VERSION, 10**15 + n * 10**6, n, f"{n:032x}", *kind) for n in range(1000)]
 
     async def call() -> None:
-        render("ListBucketResult", {"Name": "bucket", "Contents": contents})
+        render("ListBucketResult", {"Name": "bucket", "Contents": Entries(str, None).contents(page)})
 
     return call
 
