@@ -231,7 +231,7 @@ async def explained(connection: Connection, text: str, *values: object) -> dict[
     """The plan of a statement, run with these values, as it is made without knowing them."""
     await connection.execute(load_statements()["prepare_session"])
     await connection.execute(f"PREPARE page AS {text}")
-    written = ", ".join("NULL" if value is None else f"'{value}'" for value in values)
+    written = ", ".join(map(literal, values))
     change = connection.transaction()
     await change.start()
     try:
@@ -241,6 +241,13 @@ async def explained(connection: Connection, text: str, *values: object) -> dict[
         await connection.execute("DEALLOCATE page")
     plan: dict[str, Any] = json.loads(row)[0]["Plan"]
     return plan
+
+
+def literal(value: object) -> str:
+    """A value as SQL writes it; a list is an array."""
+    if isinstance(value, list):
+        return f"'{{{','.join('NULL' if one is None else json.dumps(str(one)) for one in value)}}}'"
+    return "NULL" if value is None else f"'{value}'"
 
 
 def buffers_of(plan: dict[str, Any]) -> int:
@@ -390,7 +397,11 @@ ROWS: Final[dict[str, tuple[str, tuple[object, ...], int]]] = {
     ),
     "the folders of these": ("list_uploads_delimited", (COMPLETED, START, BEHIND, PAGE, None, "", 0, "\\x2f"), LOOK),
     "whether an empty bucket holds anything": ("holds_versions", (EMPTY,), LOOK),
-    "a small put without versions": ("put_small", (EMPTY, 1, MANY, MADE[0], *MADE[3:]), CHANGE),
+    "a small put without versions": (
+        "put_small",
+        ([EMPTY], [1], [0], [0], [MANY], [MADE[0]], *([value] for value in MADE[3:])),
+        CHANGE,
+    ),
     "a put without versions": ("put_null", (EMPTY, 1, MANY, *MADE, *MARK), CHANGE),
     "a put of a new version": (
         "put_version",

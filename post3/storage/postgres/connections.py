@@ -232,15 +232,20 @@ class Connections:
         """Do it to its end. Who is cancelled meanwhile gets its result: a change cannot be taken back, and must not
         look as if it had not been made.
         """
-        task = asyncio.ensure_future(work)
-        self._underway.add(task)
-        task.add_done_callback(self._underway.discard)
+        task = self.begin(work)
         while True:
             try:
                 return await asyncio.shield(task)
             except asyncio.CancelledError:
                 if task.cancelled():
                     raise
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Work that is under way from now on: whoever closes waits for it."""
+        task = asyncio.ensure_future(work)
+        self._underway.add(task)
+        task.add_done_callback(self._underway.discard)
+        return task
 
     # Handing out
 

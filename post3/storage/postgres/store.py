@@ -9,6 +9,7 @@ from post3.model.bucket import Bucket
 from post3.storage.postgres.connections import Connections, Row, Session
 from post3.storage.postgres.database import Database
 from post3.storage.postgres.holds import Holds
+from post3.storage.postgres.small import SmallPuts
 
 READ_AHEAD: Final = 32
 """Blocks that all streams of a process together read ahead of their clients."""
@@ -39,6 +40,7 @@ class Store:
         self.database = database
         self.schema = schema
         self.connections = Connections(database, schema, connections, durable=durable)
+        self.small = SmallPuts(self.connections)
         self.read_ahead = Budget(READ_AHEAD)
         self.holds = Holds(self.connections.session)
 

@@ -29,6 +29,7 @@ from post3.storage.postgres.rows import (
     version_document,
     version_values,
 )
+from post3.storage.postgres.small import SmallPuts
 from post3.storage.postgres.store import Store, bucket_id, check_row, refuse
 from post3.storage.protocol import Change
 
@@ -73,7 +74,8 @@ class PostgresVersions:
                 return made
 
             return await connections.transact(put)
-        return await connections.change(putting.put_alone)
+        made = await putting.put_small(self.store.small)
+        return await connections.change(putting.put_alone) if made is None else made
 
     async def get_version(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectVersion:
         """See Versions."""
@@ -172,6 +174,13 @@ class Putting:
         # The name of bytes in the row is theirs alone, and as good as a new one.
         self._content = str(new_id()) if blob is None or blob.inline is None else blob.id
 
+    async def put_small(self, small: SmallPuts) -> ObjectVersion | None:
+        """Together with others. None where that is not to be done, or could not."""
+        if not self._is_plain or self._guard is not no_guard:
+            return None
+        row = await small.put(self._bucket, self._key, self._content, version_values(self._version))
+        return None if row is None else self._made(row)
+
     async def put_alone(self, session: Session) -> ObjectVersion:
         """In a statement of its own; where the key is hot, in a transaction that queues first."""
         if self._tries < HOT:
@@ -208,16 +217,11 @@ class Putting:
         version = self._version
         target = (bucket_id(self._bucket), self._bucket.revision, self._key, self.stored or self._content)
         record = version_values(version)
-        is_first_try = self._is_plain and self._tries == 1
-        if is_first_try and self.stored is None and seen is None:
-            row = await session.row("put_small", *target, *record)
-            if row is not None:
-                return row
         values: tuple[Any, ...] = (
             *(*target, self.stored, self._claims, *record),
             *(seen is not None, *_mark(seen.named if seen else None)),
         )
-        if is_first_try:
+        if self._is_plain and self._tries == 1:
             return await session.row("put_null", *values)
         current = _mark(seen.current if seen else None)
         if self._is_restored:

@@ -32,23 +32,36 @@ SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_curr
  WHERE b.id = $1;
 
 -- put_small --
--- Most puts: a body that stands in the row, in a bucket that was never versioned, unguarded. It takes the place of such a
--- one alone, so nothing goes to the ledger and nothing seen before is to be compared. No row: it was not so, or the bucket
--- is not as the caller saw it; put_null finds out. An overwrite keeps its sequence, and so touches no index. $1 bucket, $2
--- its revision, $3 key, $4 content, $5 to $14 the record.
+-- Most puts: bodies that stand in their rows, in buckets that were never versioned, unguarded; as many as there are, of
+-- different keys (small.py). Each takes the place of such a one alone, so nothing goes to the ledger and nothing seen before
+-- is to be compared. Those of which there is no row were not so, or their buckets are not as the callers saw them; put_null
+-- finds out. An overwrite keeps its sequence, and so touches no index. Keys are locked in their order, and none is waited
+-- for long: all others would wait with it. $1 buckets, $2 their revisions, $3 numbers; for each put $4 its bucket's number,
+-- $5 key, $6 content, $7 to $16 the record.
+WITH patience AS MATERIALIZED (
+    SELECT set_config('lock_timeout', '100ms', true)
+), bucket AS MATERIALIZED (
+    SELECT b.id, seen.number
+      FROM patience, unnest($1::bigint[], $2::bigint[], $3::integer[]) AS seen (id, revision, number)
+      JOIN post3.buckets b ON b.id = seen.id AND b.revision = seen.revision FOR KEY SHARE OF b
+)
 INSERT INTO post3.versions AS v (bucket_id, key, version_id, sequence, is_current, content, is_delete_marker,
                                  parts, size, etag, storage_class, owner, modified, document, crcs, body,
                                  checksums)
-SELECT id, $3, 'null', (extract(epoch FROM now()) * 1000000)::bigint, true, $4, $5,
-       $6, $7, $8, $9, $10, now(), $11, $12, $13, $14
-  FROM post3.buckets WHERE id = $1 AND revision = $2 FOR KEY SHARE
+SELECT bucket.id, new.key, 'null', (extract(epoch FROM now()) * 1000000)::bigint, true, new.content, new.is_delete_marker,
+       new.parts, new.size, new.etag, new.storage_class, new.owner, now(), new.document, new.crcs, new.body, new.checksums
+  FROM bucket JOIN unnest($4::integer[], $5::bytea[], $6::uuid[], $7::boolean[], $8::integer[], $9::bigint[], $10::text[],
+                          $11::text[], $12::text[], $13::json[], $14::bytea[], $15::bytea[], $16::text[])
+               AS new (number, key, content, is_delete_marker, parts, size, etag, storage_class, owner, document, crcs, body,
+                       checksums) USING (number)
+ ORDER BY bucket.id, new.key
 ON CONFLICT (bucket_id, key, version_id) DO UPDATE
    SET content = excluded.content, is_delete_marker = excluded.is_delete_marker, parts = excluded.parts,
        size = excluded.size, etag = excluded.etag, storage_class = excluded.storage_class, owner = excluded.owner,
        modified = excluded.modified, document = excluded.document, crcs = excluded.crcs, body = excluded.body,
        checksums = excluded.checksums, revision = v.revision + 1
  WHERE v.is_current AND v.stored IS NULL
-RETURNING version_id, sequence, modified, revision;
+RETURNING bucket_id, key, version_id, sequence, modified, revision;
 
 -- put_null --
 -- Any other put in such a bucket, also in one statement, one round trip. $1 bucket, $2 its revision, $3 key, $4 content, $5
