@@ -20,6 +20,7 @@ from post3.model.bucket import Bucket
 from post3.model.object import ObjectVersion
 from post3.storage.filesystem.durable import Disk, Held, Locks
 from post3.storage.filesystem.index import Index, Intent, Settlement
+from post3.storage.filesystem.known import KnownVersions
 from post3.storage.filesystem.layout import KeyPlace, bucket_folder, bucket_stripe, key_place, key_stem, key_stripe
 from post3.storage.filesystem.log import Log
 from post3.storage.filesystem.sidecar import load_bucket, read_file, read_version
@@ -60,6 +61,7 @@ class Store:
         self.index = Index(f"{root}/index.sqlite", f"{root}/lock/mark", self.versions_by_id, durable=durable)
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="post3-disk")
         self.log = Log(root, self.disk, self.locks, self.threads.submit)
+        self.known = KnownVersions()
         self.names: dict[str, str] = {}
         """Folders of buckets by name; who looks one up makes sure that it is still there."""
         self._met: dict[str, _Met] = {}

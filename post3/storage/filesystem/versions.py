@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeAlias
 
 from post3.errors import NoSuchKey, NoSuchVersion, ServiceUnavailable
 from post3.model.bucket import Bucket
@@ -25,6 +26,9 @@ from post3.storage.filesystem.sidecar import dump_version, read_version
 from post3.storage.filesystem.small import NotSmall, SmallChanges, is_small
 from post3.storage.places import check_place
 from post3.storage.protocol import Change
+
+Read: TypeAlias = Callable[[str, str], ObjectVersion | None]
+"""What makes a version of a sidecar: `read_version`, or `KnownVersions.read`."""
 
 
 class FilesystemVersions(FilesystemJournal):
@@ -88,10 +92,10 @@ class FilesystemVersions(FilesystemJournal):
             elif (null := read_version(place.sidecar(version_id), bucket.name)) is not None:
                 yield version_id, null.sequence
 
-    def current(self, place: KeyPlace, bucket: Bucket) -> ObjectVersion | None:
+    def current(self, place: KeyPlace, bucket: Bucket, read: Read = read_version) -> ObjectVersion | None:
         """The newest version of a key."""
         if not bucket.versioning:
-            return read_version(place.sidecar(NULL_VERSION), bucket.name)
+            return read(place.sidecar(NULL_VERSION), bucket.name)
         while True:
             ids = place.version_ids()
             # Ids that the store made begin with their sequence: the newest is the last by name. Null's is inside.
@@ -99,7 +103,7 @@ class FilesystemVersions(FilesystemJournal):
             candidates = [made] if made is not None else []
             if NULL_VERSION in ids:
                 candidates.append(NULL_VERSION)
-            found = [read_version(place.sidecar(version_id), bucket.name) for version_id in candidates]
+            found = [read(place.sidecar(version_id), bucket.name) for version_id in candidates]
             versions = [version for version in found if version is not None]
             # Who reads without the lock may find that the newest was deleted meanwhile: then another one is the newest.
             if len(versions) == len(candidates):
@@ -136,15 +140,15 @@ class FilesystemVersions(FilesystemJournal):
     async def get_version(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectVersion:
         """See Versions. Read on the event loop: small files, warm as a rule."""
         self.store.check(bucket)
-        place = self.store.place(bucket, key)
+        place, read = self.store.place(bucket, key), self.store.known.read
         if version_id is None:
-            version = self.current(place, bucket)
+            version = self.current(place, bucket, read)
             if version is None:
                 raise NoSuchKey(Key=key)
             return version
         if version_id != NULL_VERSION and not is_made(version_id):
             raise NoSuchVersion(Key=key, VersionId=version_id)
-        version = read_version(place.sidecar(version_id), bucket.name)
+        version = read(place.sidecar(version_id), bucket.name)
         if version is None:
             raise NoSuchVersion(Key=key, VersionId=version_id)
         return replace(version, noncurrent=self._noncurrent(place, bucket, version))
