@@ -14,7 +14,7 @@ import pytest
 from post3.errors import NoSuchBucket, NoSuchKey, SlowDown, StaleBucket
 from post3.model.bucket import Bucket
 from post3.model.object import ObjectVersion
-from post3.storage.postgres import small
+from post3.storage.postgres import together
 from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.connections import Session
 from tests.conftest import KIB, MIB, create_bucket, get, history, keys, put, set_versioning, some_bytes
@@ -91,7 +91,7 @@ async def test_overwrites_at_once_are_one_statement(
 async def test_no_more_go_together_than_may(
     store: PostgresBackend, bucket: Bucket, asked: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(small, "MOST", 8)
+    monkeypatch.setattr(together, "MOST", 8)
     await put_all(store, bucket, MANY)
     assert asked == {"put_small": 3}
     assert await keys(store, bucket) == MANY
@@ -208,7 +208,7 @@ async def test_two_processes_that_put_the_same_keys_do_not_lock_each_other_out(
 
 async def test_a_put_that_is_given_up_is_made_all_the_same(store: PostgresBackend, bucket: Bucket) -> None:
     tasks = [asyncio.ensure_future(put(store, bucket, name, SMALL)) for name in MANY]
-    await until(lambda: store.store.small._waiting)
+    await until(lambda: store.store.small.together.waiting)
     for task in tasks:
         task.cancel()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
@@ -222,7 +222,7 @@ async def test_closing_waits_for_what_was_begun(store: PostgresBackend, bucket: 
     await other.open()
     await put_other(other, bucket)  # it has a connection
     tasks = [asyncio.ensure_future(put(other, bucket, name, SMALL)) for name in MANY]
-    await until(lambda: other.store.small._waiting)
+    await until(lambda: other.store.small.together.waiting)
     await other.close()
     answers = await asyncio.gather(*tasks)
     assert await keys(store, bucket) == [answer.key for answer in answers] + ["other"]
@@ -238,7 +238,7 @@ async def test_where_the_connection_is_lost_all_are_told(store: PostgresBackend,
     await other.execute(f"LOCK TABLE {table}")
     try:
         tasks = [asyncio.ensure_future(put(store, bucket, name, SMALL)) for name in MANY]
-        await until(lambda: store.store.small._is_at_work and not store.store.small._waiting)
+        await until(lambda: store.store.small.together.is_at_work and not store.store.small.together.waiting)
         await other.execute("SELECT pg_terminate_backend($1)", session.connection.get_server_pid())
         answers = await asyncio.gather(*tasks, return_exceptions=True)
     finally:

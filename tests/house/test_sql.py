@@ -377,9 +377,9 @@ LOOK: Final = 16
 CHANGE: Final = 80
 """The same with rows written to all indexes."""
 ROWS: Final[dict[str, tuple[str, tuple[object, ...], int]]] = {
-    "the current version of many": ("get_current", (VERSIONS, MANY), LOOK),
-    "a current marker": ("get_current", (MARKERS, MARKER), LOOK),
-    "one that is absent": ("get_current", (EMPTY, MANY), LOOK),
+    "the current version of many": ("get_current", ([VERSIONS], [MANY], [None], [None]), LOOK),
+    "a current marker": ("get_current", ([MARKERS], [MARKER], [None], [None]), LOOK),
+    "one that is absent": ("get_current", ([EMPTY], [MANY], [None], [None]), LOOK),
     "an old version": ("get_version", (VERSIONS, MANY, MIDST), LOOK),
     "a null version that is absent": ("get_version", (VERSIONS, MANY, "null"), LOOK),
     "what a guard sees of an old version": ("get_current_and_named", (VERSIONS, MANY, MIDST), LOOK),

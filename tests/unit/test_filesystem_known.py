@@ -10,7 +10,9 @@ import pytest
 
 from post3.errors import InternalError
 from post3.model.object import Blob, Block, ObjectVersion, Part
-from post3.storage.filesystem import known, sidecar
+from post3.storage import known
+from post3.storage.filesystem import known as known_sidecars
+from post3.storage.filesystem import sidecar
 from post3.storage.filesystem.known import KnownVersions
 from post3.storage.filesystem.sidecar import dump_version
 
@@ -32,7 +34,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return real(content, path, bucket)
 
     real = sidecar.parse_version
-    monkeypatch.setattr(known, "parse_version", parse)
+    monkeypatch.setattr(known_sidecars, "parse_version", parse)
     return paths
 
 
@@ -88,11 +90,11 @@ def test_the_first_ones_go_where_there_are_too_many(
     tmp_path: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = bytes(10_000)
-    monkeypatch.setattr(known, "MOST", 4 * (10_500 + known.PARSED))
+    monkeypatch.setattr(known, "MOST", 4 * (10_500 + known.VERSION))
     versions, paths = KnownVersions(), [written(tmp_path, f"key-{number}", body) for number in range(6)]
     for path in paths:
         versions.read(path, "bucket")
-    assert len(versions._known) == 4
+    assert len(versions._known._kept) == 4
     parsed.clear()
     for path in reversed(paths):
         assert versions.read(path, "bucket") == a_version(Path(path).stem, body)
@@ -100,11 +102,11 @@ def test_the_first_ones_go_where_there_are_too_many(
     for path in paths:
         os.unlink(path)
         assert versions.read(path, "bucket") is None
-    assert (versions._known, versions._size) == ({}, 0)
+    assert (versions._known._kept, versions._known.size) == ({}, 0)
 
 
 def test_one_that_is_larger_than_all_may_be_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known, "MOST", 100)
     versions, path = KnownVersions(), written(tmp_path, "key")
     assert versions.read(path, "bucket") == a_version("key")
-    assert (versions._known, versions._size) == ({}, 0)
+    assert (versions._known._kept, versions._known.size) == ({}, 0)

@@ -21,11 +21,12 @@ from post3.errors import InternalError, NoSuchBucket, S3Error, ServiceUnavailabl
 from post3.model.bucket import Bucket
 from post3.model.object import Blob, Block, ObjectVersion
 from post3.storage.pieces import check_pieces, widened
+from post3.storage.postgres.checks import bucket_id, check_revision
 from post3.storage.postgres.connections import Row, Session
 from post3.storage.postgres.garbage import free_unfinished
 from post3.storage.postgres.names import new_id
 from post3.storage.postgres.rows import INLINE, blob_id
-from post3.storage.postgres.store import Budget, Store, bucket_id, check_revision
+from post3.storage.postgres.store import Budget, Store
 
 logger = logging.getLogger("post3")
 

@@ -12,10 +12,11 @@ import asyncpg
 
 from post3.errors import BucketAlreadyExists, BucketNotEmpty, NoSuchBucket, OperationAborted
 from post3.model.bucket import Bucket
+from post3.storage.postgres.checks import bucket_id, check_revision
 from post3.storage.postgres.connections import Session
 from post3.storage.postgres.failures import AgainError
 from post3.storage.postgres.rows import bucket_document, load_bucket
-from post3.storage.postgres.store import Store, bucket_id, check_revision
+from post3.storage.postgres.store import Store
 from post3.storage.protocol import Change
 
 LAST: Final = "\U0010ffff"

@@ -14,10 +14,11 @@ from typing import Final
 
 from post3.model.bucket import Bucket
 from post3.model.object import Blob
+from post3.storage.postgres.checks import bucket_id
 from post3.storage.postgres.connections import Row, Session
 from post3.storage.postgres.names import lock_key
 from post3.storage.postgres.rows import blob_id
-from post3.storage.postgres.store import Store, bucket_id
+from post3.storage.postgres.store import Store
 from post3.storage.protocol import Collected
 
 ENTRIES_AT_ONCE: Final = 100

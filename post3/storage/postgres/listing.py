@@ -7,9 +7,9 @@ from typing import Final
 from post3.model.bucket import Bucket
 from post3.model.listing import CommonPrefix, K, Listed, ListQuery, Page
 from post3.model.upload import Upload
+from post3.storage.postgres.checks import bucket_id, check_row
 from post3.storage.postgres.connections import Connections, Row
 from post3.storage.postgres.rows import load_page, load_upload, text
-from post3.storage.postgres.store import bucket_id, check_row
 
 BEHIND: Final = b"\xff"
 """Behind all keys that begin with what stands before it: no UTF-8 contains it."""

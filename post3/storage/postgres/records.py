@@ -10,10 +10,11 @@ from post3.errors import NoSuchRecord
 from post3.model.bucket import Bucket
 from post3.model.record import Entry, Record
 from post3.storage.documents import to_json
+from post3.storage.postgres.checks import bucket_id, check_revision
 from post3.storage.postgres.connections import Row, Session
 from post3.storage.postgres.failures import AgainError
 from post3.storage.postgres.rows import entry_columns, entry_place, load_entry, load_record
-from post3.storage.postgres.store import Store, bucket_id, check_revision
+from post3.storage.postgres.store import Store
 from post3.storage.protocol import Change
 
 

@@ -13,6 +13,7 @@ from post3.model.object import Blob, Guard, ObjectVersion, Part, no_guard
 from post3.model.record import Entry
 from post3.model.upload import Upload
 from post3.storage.postgres.blobs import COLLECTED, bring_in
+from post3.storage.postgres.checks import bucket_id, check_revision, check_row, refuse
 from post3.storage.postgres.connections import Row, Session
 from post3.storage.postgres.failures import AgainError
 from post3.storage.postgres.listing import list_uploads
@@ -28,7 +29,7 @@ from post3.storage.postgres.rows import (
     text,
     upload_document,
 )
-from post3.storage.postgres.store import Store, bucket_id, check_revision, check_row, refuse
+from post3.storage.postgres.store import Store
 from post3.storage.postgres.versions import Putting
 
 END = 2**63 - 1

@@ -15,6 +15,7 @@ from post3.model.object import NULL_VERSION, Blob, Guard, ObjectVersion, no_guar
 from post3.model.record import Entry
 from post3.storage.places import check_named, taken
 from post3.storage.postgres.blobs import COLLECTED, bring_in
+from post3.storage.postgres.checks import bucket_id, check_row, refuse
 from post3.storage.postgres.connections import Row, Session
 from post3.storage.postgres.failures import AgainError
 from post3.storage.postgres.listing import list_versions
@@ -30,7 +31,7 @@ from post3.storage.postgres.rows import (
     version_values,
 )
 from post3.storage.postgres.small import SmallPuts
-from post3.storage.postgres.store import Store, bucket_id, check_row, refuse
+from post3.storage.postgres.store import Store
 from post3.storage.protocol import Change
 
 HOT: Final = 3
@@ -80,9 +81,8 @@ class PostgresVersions:
     async def get_version(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectVersion:
         """See Versions."""
         if version_id is None:
-            row = await self.store.connections.row("get_current", bucket_id(bucket), key.encode())
-        else:
-            row = await self.store.connections.row("get_version", bucket_id(bucket), key.encode(), text(version_id))
+            return await self.store.current.get(bucket, key)
+        row = await self.store.connections.row("get_version", bucket_id(bucket), key.encode(), text(version_id))
         return _found(bucket, key, version_id, row)
 
     async def update_version(
@@ -274,7 +274,8 @@ def _mark(version: ObjectVersion | None) -> tuple[uuid.UUID | None, int | None]:
 
 async def _get(session: Session, bucket: Bucket, key: str, version_id: str | None) -> ObjectVersion:
     if version_id is None:
-        return _found(bucket, key, None, await session.row("get_current", bucket_id(bucket), key.encode()))
+        asked = [bucket_id(bucket)], [key.encode()], [None], [None]
+        return _found(bucket, key, None, await session.row("get_current", *asked))
     row = await session.row("get_version", bucket_id(bucket), key.encode(), text(version_id))
     return _found(bucket, key, version_id, row)
 

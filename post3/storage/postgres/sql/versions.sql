@@ -7,12 +7,19 @@
 -- a subquery is compared with `= (SELECT …)`, not joined: a join may be planned to run through all versions of the key.
 
 -- get_current --
-SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content,
-       v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent, v.revision, v.document, v.crcs, v.body
-  FROM post3.buckets b LEFT JOIN LATERAL (
-        SELECT * FROM post3.versions WHERE bucket_id = b.id AND key = $2 AND sequence > 0 ORDER BY sequence DESC LIMIT 1
-       ) v ON v.is_current
- WHERE b.id = $1;
+-- Of so many keys as there are: $1 buckets, $2 keys, $3 and $4 content and xmin of the row that the caller knows. A row for
+-- each, with its number; nothing more is told of one that is known.
+SELECT asked.number, b.revision AS bucket_revision, known.is_known, v.key, v.version_id, v.sequence, v.is_current,
+       v.is_delete_marker, v.parts, v.content, v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent,
+       v.revision, v.document, v.crcs, v.body, v.xmin
+  FROM unnest($1::bigint[], $2::bytea[], $3::uuid[], $4::xid[]) WITH ORDINALITY AS asked (bucket_id, key, content, xmin, number)
+  LEFT JOIN post3.buckets b ON b.id = asked.bucket_id
+  LEFT JOIN LATERAL (
+        SELECT xmin, * FROM post3.versions
+         WHERE bucket_id = asked.bucket_id AND key = asked.key AND sequence > 0 ORDER BY sequence DESC LIMIT 1
+       ) found ON found.is_current
+ CROSS JOIN LATERAL (SELECT found.content = asked.content AND found.xmin = asked.xmin AS is_known) known
+  LEFT JOIN LATERAL (SELECT found.*) v ON known.is_known IS NOT TRUE;
 
 -- get_version --
 SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_current, v.is_delete_marker, v.parts, v.content,
