@@ -5,20 +5,21 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from itertools import count
 from typing import Final
 
 _COUNTER_BITS: Final = 12
-_count = count(secrets.randbits(_COUNTER_BITS))
+_last = 0
+"""Milliseconds and counter of the last id."""
 
 
 def new_id() -> uuid.UUID:
-    """A UUID of version 7, which grows with time, so that blocks written together stand together.
+    """A UUID of version 7, greater than all before it of this process: what was written first stands first.
 
-    Source: RFC 9562, section 5.7.
+    Source: RFC 9562, sections 5.7 and 6.2 (method 1; a counter that overflows is the next millisecond).
     """
-    milliseconds = time.time_ns() // 1_000_000
-    counter = next(_count) & 0xFFF
+    global _last  # noqa: PLW0603
+    _last = max(_last + 1, time.time_ns() // 1_000_000 << _COUNTER_BITS)
+    milliseconds, counter = divmod(_last, 1 << _COUNTER_BITS)
     return uuid.UUID(int=milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | secrets.randbits(62))
 
 
