@@ -518,6 +518,13 @@ def uploads(shell: Shell, bucket: str) -> list[Any]:
     return list(shell.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []))
 
 
+def parts(shell: Shell, bucket: str) -> list[Any]:
+    """Those that have arrived, of all uploads."""
+    found = ((upload["Key"], upload["UploadId"]) for upload in uploads(shell, bucket))
+    pages = (shell.s3.list_parts(Bucket=bucket, Key=key, UploadId=id) for key, id in found)
+    return [part for page in pages for part in page.get("Parts", [])]
+
+
 def interrupted(process: subprocess.Popen[bytes]) -> None:
     """It ends with the status of Ctrl-C, and says one line."""
     process.send_signal(signal.SIGINT)
@@ -530,7 +537,8 @@ def interrupted(process: subprocess.Popen[bytes]) -> None:
 def test_ctrl_c_aborts_an_upload(server: Server, shell: Shell, bucket: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(some_bytes(80 * MIB))
     with slowly(server) as url, shell.at(url).start("mv", tmp_path / "file", f"s3://{bucket}/key") as process:
-        assert eventually(lambda: uploads(shell, bucket) != [], 20)
+        # Not as soon as there is an upload: its client may not have been told its id yet.
+        assert eventually(lambda: parts(shell, bucket) != [], 30)
         interrupted(process)
     assert uploads(shell, bucket) == []
     assert shell.keys(bucket) == []
@@ -542,7 +550,7 @@ def test_ctrl_c_aborts_an_upload_of_a_stream_that_stays_silent(shell: Shell, buc
         assert process.stdin is not None
         process.stdin.write(LARGE)
         process.stdin.flush()
-        assert eventually(lambda: uploads(shell, bucket) != [], 20)
+        assert eventually(lambda: parts(shell, bucket) != [], 20)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     assert uploads(shell, bucket) == []
