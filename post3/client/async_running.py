@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any, TypeVar
 
@@ -107,7 +107,7 @@ class AsyncRunner:
         except BaseException:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            await _ended(tasks)
             raise
         return [answers[number] for number in sorted(answers)]
 
@@ -119,6 +119,21 @@ class AsyncRunner:
         except asyncio.CancelledError:
             if self._interrupt is not None:
                 self._interrupt()
-            await asyncio.wait([running])
+            await _ended([running])
             running.cancelled() or running.exception()  # it was heard of; the cancellation is what is told
             raise
+
+
+async def _ended(running: Collection[asyncio.Future[Any]]) -> None:
+    """Wait for the end of all, however often the wait is cancelled: what they use must not be let go of before.
+
+    Raises CancelledError at last, if it was.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not all(one.done() for one in running):
+        try:
+            await asyncio.wait(running)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from post3 import AsyncClient
 from post3.client import ClientError, MiB, NotFound
+from post3.client.async_running import AsyncRunner
+from post3.client.steps import Local, Many, Script
 from tests.api.conftest import new_name
 from tests.client.test_objects import LARGE
 from tests.servers import Server, post3_serve
@@ -97,6 +100,37 @@ async def test_a_cancelled_download_is_resumed(client: AsyncClient, bucket: str,
     await client.download(bucket, "key", path, progress=moved.append)
     assert moved[0] >= 5 * MiB
     assert path.read_bytes() == LARGE
+
+
+async def test_who_cancels_twice_waits_for_what_runs_in_threads() -> None:
+    """Files are closed by the script's end: no thread may write any more."""
+    runner, began, may_end = AsyncRunner(None, ""), threading.Event(), threading.Event()
+    told: list[str] = []
+
+    def write() -> None:
+        began.set()
+        may_end.wait(10)
+        told.append("written")
+
+    def writing() -> Script[None]:
+        yield Local(write)
+
+    def script() -> Script[None]:
+        try:
+            yield Many([writing(), writing()], 2)
+        finally:
+            told.append("closed")
+
+    running = asyncio.create_task(runner.run(script()))
+    await asyncio.to_thread(began.wait)
+    for _ in range(5):
+        running.cancel()
+        await asyncio.sleep(0.01)
+    assert not running.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert told in (["written", "closed"], ["written", "written", "closed"])  # the other one may not have begun
 
 
 async def test_many_requests_share_a_client_and_a_failure_is_its_own(client: AsyncClient, bucket: str) -> None:
