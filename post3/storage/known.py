@@ -12,9 +12,13 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 MOST: Final = 32 * 2**20
-"""Bytes of memory for all that a process keeps, about."""
+"""Bytes of memory for all that a store of a process keeps, about."""
 VERSION: Final = 2600
-"""Bytes of memory of a version and its key, about, beside its body."""
+"""Bytes of memory of a version with a document like most, and of its key, about; beside its body."""
+PLAIN: Final = 640
+"""Bytes of such a document."""
+DENSEST: Final = 12
+"""Bytes of memory of each byte that a document has beyond: as many names of a letter or two as there can be."""
 
 
 class Known(Generic[Key, Value]):
@@ -42,3 +46,8 @@ class Known(Generic[Key, Value]):
         kept = self._kept.pop(key, None)
         if kept is not None:
             self.size -= kept[1]
+
+
+def size_of(document: int, body: int) -> int:
+    """The bytes of memory, at most, of a version whose document and body have so many."""
+    return VERSION + body + DENSEST * max(0, document - PLAIN)

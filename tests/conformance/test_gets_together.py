@@ -15,6 +15,7 @@ from post3.model.bucket import Bucket
 from post3.model.object import NULL_VERSION, ObjectVersion
 from post3.storage.postgres.backend import PostgresBackend
 from post3.storage.postgres.connections import Row, Session
+from post3.storage.postgres.current import CurrentVersions
 from tests.conftest import KIB, MIB, create_bucket, get, put, set_versioning, some_bytes
 from tests.databases import database_url, postgres_backend
 
@@ -166,3 +167,59 @@ async def test_where_the_connection_is_lost_they_are_asked_again(store: Postgres
     await connection.close()
     answers = await asyncio.gather(*(store.get_version(bucket, name) for name in MANY))
     assert [answer.key for answer in answers] == MANY
+
+
+async def test_a_statement_that_does_not_end_holds_nobody_else_up(
+    store: PostgresBackend, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(store, bucket, "key", SMALL)
+    never, call = asyncio.Event(), CurrentVersions._ask
+    stuck: list[object] = []
+
+    async def ask(versions: CurrentVersions, session: Session, asked: Any) -> Any:
+        if not stuck:
+            stuck.append(asked)
+            await never.wait()
+        return await call(versions, session, asked)
+
+    monkeypatch.setattr(CurrentVersions, "_ask", ask)
+    first = asyncio.ensure_future(store.get_version(bucket, "key"))
+    await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*(store.get_version(bucket, "key") for _ in range(100)))
+    assert len(answers) == 100
+    assert not first.done()
+    never.set()
+    assert await first == answers[0]
+
+
+async def test_one_that_cannot_be_read_fails_alone(
+    store: PostgresBackend, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in MANY:
+        await put(store, bucket, name, name.encode())
+    call: Any = Session.rows
+
+    async def rows(session: Session, name: str, *values: Any) -> Any:
+        if name == "get_current" and b"key-07" in values[1]:
+            raise asyncpg.DataCorruptedError("unexpected chunk number")
+        return await call(session, name, *values)
+
+    monkeypatch.setattr(Session, "rows", rows)
+    gets = (store.get_version(bucket, name) for name in MANY)
+    answers = await asyncio.gather(*gets, return_exceptions=True)
+    assert isinstance(answers.pop(7), asyncpg.DataCorruptedError)
+    assert all(isinstance(answer, ObjectVersion) for answer in answers)
+
+
+async def test_over_a_new_connection_nothing_is_known(
+    store: PostgresBackend, bucket: Bucket, told: list[list[Row]]
+) -> None:
+    """A database that was set back may give what is another row the same xmin."""
+    await put(store, bucket, "key", SMALL)
+    await store.get_version(bucket, "key")
+    for session in store.store.connections._free:
+        session.connection.terminate()
+    await store.get_version(bucket, "key")
+    await store.get_version(bucket, "key")
+    assert [row["is_known"] for [row] in told] == [None, None, True]

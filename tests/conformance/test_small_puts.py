@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from time import monotonic
@@ -226,6 +228,39 @@ async def test_closing_waits_for_what_was_begun(store: PostgresBackend, bucket: 
     await other.close()
     answers = await asyncio.gather(*tasks)
     assert await keys(store, bucket) == [answer.key for answer in answers] + ["other"]
+
+
+async def test_closing_waits_for_those_that_go_on_alone(store: PostgresBackend, bucket: Bucket) -> None:
+    other = postgres_backend(schema=store.store.schema)
+    await other.open()
+    await put(other, bucket, "key", some_bytes(2 * MIB))
+    putting = asyncio.ensure_future(put(other, bucket, "key", SMALL))
+    await until(lambda: other.store.small.together.waiting)
+    await other.close()
+    assert await store.get_version(bucket, "key") == await putting
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nobody closes the store
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8])
+def test_where_the_loop_ends_amid_puts_it_ends(turns: int) -> None:
+    """Whoever is cancelled waits for the result, but not for one that nobody will give."""
+
+    async def end_amid_puts() -> None:
+        store = postgres_backend()
+        await store.open()
+        bucket = await create_bucket(store, "bucket")
+        await put(store, bucket, "key", SMALL)
+        tasks = [asyncio.ensure_future(put(store, bucket, f"key-{number}", SMALL)) for number in range(100)]
+        tasks += [asyncio.ensure_future(store.get_version(bucket, "key")) for _ in range(100)]
+        await until(lambda: store.store.small.together.waiting)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    ended = threading.Thread(target=asyncio.run, args=(end_amid_puts(),), daemon=True)
+    ended.start()
+    ended.join(20)
+    assert not ended.is_alive()
+    gc.collect()
 
 
 async def test_where_the_connection_is_lost_all_are_told(store: PostgresBackend, bucket: Bucket) -> None:

@@ -90,7 +90,7 @@ def test_the_first_ones_go_where_there_are_too_many(
     tmp_path: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = bytes(10_000)
-    monkeypatch.setattr(known, "MOST", 4 * (10_500 + known.VERSION))
+    monkeypatch.setattr(known, "MOST", 4 * (10_100 + known.VERSION))
     versions, paths = KnownVersions(), [written(tmp_path, f"key-{number}", body) for number in range(6)]
     for path in paths:
         versions.read(path, "bucket")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from post3.model.object import ObjectVersion
 from post3.storage.filesystem.sidecar import inline_body, parse_version, read_file
-from post3.storage.known import VERSION, Known
+from post3.storage.known import Known, size_of
 
 
 class KnownVersions:
@@ -28,8 +28,9 @@ class KnownVersions:
         if known is not None and _is_of(content, *known):
             return known[1]
         version = parse_version(content, path, bucket)
-        document = content[: len(content) - len(inline_body(version.body))]
-        self._known.keep(path, (document, version), len(content) + VERSION)
+        body = len(inline_body(version.body))
+        document = content[: len(content) - body]
+        self._known.keep(path, (document, version), size_of(len(document), body))
         return version
 
 

@@ -124,6 +124,8 @@ class Connections:
         self._waiting: deque[asyncio.Future[Session | None]] = deque()
         self._closed = False
         self._underway: set[asyncio.Task[Any]] = set()
+        self.opened = 0
+        """Sessions so far. What a database tells that was started anew comes over one that is counted after that."""
 
     async def session(self) -> Session:
         """A session for whoever needs one of its own, or for all; tried for a while."""
@@ -158,8 +160,9 @@ class Connections:
     async def close(self) -> None:
         """Close all, when what is under way has ended."""
         self._closed = True
-        if self._underway:
-            await asyncio.wait(self._underway)
+        while self._underway:
+            ended, _ = await asyncio.wait(self._underway)
+            self._underway -= ended
         while self._free:
             self._count -= 1
             await _close(self._free.pop().connection)
@@ -168,17 +171,18 @@ class Connections:
 
     async def rows(self, name: str, *values: object) -> list[Row]:
         """All rows of a statement that changes nothing."""
-        return await self._read(lambda session: session.rows(name, *values))
+        return await self.read(lambda session: session.rows(name, *values))
 
     async def row(self, name: str, *values: object) -> Row | None:
         """The first row of a statement that changes nothing."""
-        return await self._read(lambda session: session.row(name, *values))
+        return await self.read(lambda session: session.row(name, *values))
 
     async def value(self, name: str, *values: object) -> Any:
         """The first column of the first row of a statement that changes nothing."""
-        return await self._read(lambda session: session.value(name, *values))
+        return await self.read(lambda session: session.value(name, *values))
 
-    async def _read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T]) -> T:
+        """Work that changes nothing; done again on another connection when it loses its own."""
         for turn in range(READ_TRIES):
             try:
                 async with self._session() as session:
@@ -197,7 +201,11 @@ class Connections:
 
         Work that meets others, or raises AgainError, is done again from its beginning.
         """
-        return await self._finish(self._repeat(work))
+        return await finish(self.begin_change(work))
+
+    def begin_change(self, work: Work[T]) -> asyncio.Task[T]:
+        """The same, under way from now on."""
+        return self.begin(self._repeat(work))
 
     async def transact(self, work: Work[T], *, begin: str = "begin") -> T:
         """The same for several statements: all of them or none."""
@@ -213,7 +221,7 @@ class Connections:
                 raise
             return result
 
-        return await self._finish(self._repeat(transaction))
+        return await finish(self.begin_change(transaction))
 
     async def _repeat(self, work: Work[T]) -> T:
         for turn in range(CHANGE_TRIES):
@@ -227,18 +235,6 @@ class Connections:
                 raise refusal(error) or error from error
             await asyncio.sleep(random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2**turn)))  # noqa: S311 - no secret
         raise AssertionError
-
-    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do it to its end. Who is cancelled meanwhile gets its result: a change cannot be taken back, and must not
-        look as if it had not been made.
-        """
-        task = self.begin(work)
-        while True:
-            try:
-                return await asyncio.shield(task)
-            except asyncio.CancelledError:
-                if task.cancelled():
-                    raise
 
     def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Work that is under way from now on: whoever closes waits for it."""
@@ -284,7 +280,9 @@ class Connections:
         """Open one that is already counted."""
         try:
             async with asyncio.timeout_at(deadline):
-                return await self.session()
+                session = await self.session()
+            self.opened += 1
+            return session
         except ValueError as error:
             self._hand_on(None)
             logger.warning("the database cannot be started: %s", error)
@@ -321,6 +319,18 @@ class Connections:
             self._count -= 1
         else:
             self._free.append(session)
+
+
+async def finish(work: asyncio.Future[T]) -> T:
+    """Wait for its end. Who is cancelled meanwhile gets its result: a change cannot be taken back, and must not look as
+    if it had not been made.
+    """
+    while True:
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if work.cancelled():
+                raise
 
 
 async def _close(connection: asyncpg.Connection[Row]) -> None:

@@ -1,29 +1,32 @@
 """The current versions of keys: those asked for at once are got by one statement (together.py).
 
 A version that was got before is named with the question, and does not come again where it is still the one. The row
-itself tells: each change of it, whoever makes it, gives it another xmin.
+tells: each change of it, whoever makes it, gives it another xmin. Only a database that has gone back in time (restored,
+or promoted without the last commits) could give the same one again. It answers over new connections alone: with each
+that is opened all that is known is forgotten.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
+import asyncpg
+
 from post3.errors import NoSuchKey
 from post3.model.bucket import Bucket
 from post3.model.object import ObjectVersion
-from post3.storage.known import VERSION, Known
+from post3.storage.known import Known, size_of
 from post3.storage.postgres.checks import check_revision
-from post3.storage.postgres.connections import Connections, Row
+from post3.storage.postgres.connections import Connections, Row, Session
 from post3.storage.postgres.rows import load_version
 from post3.storage.postgres.together import Together
 
 Target: TypeAlias = tuple[int, bytes]
 """A bucket's id, and a key."""
-Question: TypeAlias = tuple[int, bytes, UUID | None, int | None]
-"""A target; and content and xmin of the row that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +38,26 @@ class Got:
     version: ObjectVersion
 
 
+Answer: TypeAlias = tuple[Row, Got | None, int]
+"""A row, what was known when it was asked for, and how many connections had been opened by then."""
+
+
 class CurrentVersions:
     """Those of a process."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._together = Together(connections.begin, self._get_all)
+        self._together: Together[Target, Answer | Exception] = Together(connections.begin, self._get_all)
         self._known: Known[Target, Got] = Known()
+        self._opened = 0
 
     async def get(self, bucket: Bucket, key: str) -> ObjectVersion:
         """The version. Raises NoSuchKey, NoSuchBucket and StaleBucket."""
         target = int(bucket.id), key.encode()
-        known = self._known.get(target)
-        seen = (None, None) if known is None else (known.content, known.xmin)
-        row = await self._together.put((*target, *seen))
+        answer = await self._together.put(target)
+        if isinstance(answer, Exception):
+            raise answer
+        row, known, opened = answer
         check_revision(bucket, row["bucket_revision"])
         if known is not None and row["is_known"]:
             return known.version
@@ -56,9 +65,30 @@ class CurrentVersions:
             self._known.forget(target)
             raise NoSuchKey(Key=key)
         version = load_version(bucket.name, row)
-        self._known.keep(target, Got(row["content"], row["xmin"], version), len(row["body"] or b"") + VERSION)
+        if opened == self._connections.opened:
+            got = Got(row["content"], row["xmin"], version)
+            self._known.keep(target, got, size_of(len(row["document"]), len(row["body"] or b"")))
         return version
 
-    async def _get_all(self, asked: Sequence[Question]) -> Sequence[Row]:
-        rows = await self._connections.rows("get_current", *map(list, zip(*asked, strict=True)))
-        return sorted(rows, key=lambda row: row["number"])
+    async def _get_all(self, asked: Sequence[Target]) -> Sequence[Answer | Exception]:
+        try:
+            return await self._connections.read(lambda session: self._ask(session, asked))
+        except asyncpg.PostgresError as error:
+            if len(asked) == 1:
+                return [error]
+        # A row that cannot be read is nobody else's failure.
+        alone = (self._get_all([one]) for one in asked)
+        return [answer for [answer] in await asyncio.gather(*alone)]
+
+    async def _ask(self, session: Session, asked: Sequence[Target]) -> Sequence[Answer]:
+        opened = self._connections.opened
+        if opened != self._opened:
+            self._opened, self._known = opened, Known()
+        known = [self._known.get(target) for target in asked]
+        rows = await session.rows(
+            "get_current",
+            *([id for id, _ in asked], [key for _, key in asked]),
+            *([got and got.content for got in known], [got and got.xmin for got in known]),
+        )
+        rows.sort(key=lambda row: row["number"])
+        return [(row, got, opened) for row, got in zip(rows, known, strict=True)]

@@ -1,27 +1,31 @@
 """Small puts: those at hand are made together, by one statement (together.py).
 
-In it each bucket is checked, and each key is put or not, as if it were alone. Nobody suffers for another: what was not
-put, because it was not so simple, its putter tries alone (versions.Putting); all do when the statement fails, or waits
-for a lock for longer than it may: then it has put nothing.
+In it each bucket is checked, and each key is put or not, by itself. What was not put, because it was not so simple,
+goes on alone, as its caller says; all do when the statement fails, or waits for a lock for longer than it may: then it
+has put nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import asyncpg
 
 from post3.model.bucket import Bucket
-from post3.storage.postgres.connections import Connections, Row, Session
+from post3.model.object import ObjectVersion
+from post3.storage.postgres.connections import Connections, Row, Session, finish
 from post3.storage.postgres.failures import LOST
 from post3.storage.postgres.together import Together
 
 Target: TypeAlias = tuple[int, bytes]
 """A bucket's id, and a key."""
+Alone: TypeAlias = Callable[[Session], Coroutine[Any, Any, ObjectVersion]]
+Put: TypeAlias = "Row | asyncio.Task[ObjectVersion]"
+"""What `put_small` returns, or what goes on alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +38,7 @@ class SmallPut:
     content: uuid.UUID | str
     record: tuple[Any, ...]
     """See rows.version_values."""
+    alone: Alone
 
     @property
     def target(self) -> Target:
@@ -48,22 +53,24 @@ class SmallPuts:
         self._connections = connections
         self.together = Together(connections.begin, self._put_all, lambda put: put.target)
 
-    async def put(self, bucket: Bucket, key: bytes, content: uuid.UUID | str, record: tuple[Any, ...]) -> Row | None:
-        """What `put_small` returns of this one; None where it was not put, whatever the reason.
+    async def put(
+        self, bucket: Bucket, key: bytes, content: uuid.UUID | str, record: tuple[Any, ...], alone: Alone
+    ) -> Row | ObjectVersion:
+        """What `put_small` returns of this one, or what `alone` does.
 
-        Who is cancelled meanwhile gets the result, as with all changes. Raises SlowDown where nobody knows.
+        Who is cancelled meanwhile gets the result, as with all changes. Raises what all changes raise.
         """
-        row = self.together.put(SmallPut((int(bucket.id), bucket.revision), key, content, record))
-        while True:
-            try:
-                return await asyncio.shield(row)
-            except asyncio.CancelledError:
-                if row.cancelled():
-                    raise
+        one = SmallPut((int(bucket.id), bucket.revision), key, content, record, alone)
+        put = await finish(self.together.put(one))
+        if not isinstance(put, asyncio.Task):
+            return put
+        made: ObjectVersion = await finish(put)
+        return made
 
-    async def _put_all(self, puts: Sequence[SmallPut]) -> Sequence[Row | None]:
-        put = await self._connections.change(lambda session: _put(session, puts))
-        return [put.get(one.target) for one in puts]
+    async def _put_all(self, puts: Sequence[SmallPut]) -> Sequence[Put]:
+        made = await self._connections.change(lambda session: _put(session, puts))
+        # Begun here, so that whoever closes waits for them.
+        return [made.get(one.target) or self._connections.begin_change(one.alone) for one in puts]
 
 
 async def _put(session: Session, puts: Sequence[SmallPut]) -> dict[Target, Row]:

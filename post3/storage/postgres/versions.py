@@ -75,8 +75,9 @@ class PostgresVersions:
                 return made
 
             return await connections.transact(put)
-        made = await putting.put_small(self.store.small)
-        return await connections.change(putting.put_alone) if made is None else made
+        if putting.is_simple:
+            return await putting.put_small(self.store.small)
+        return await connections.change(putting.put_alone)
 
     async def get_version(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectVersion:
         """See Versions."""
@@ -174,12 +175,16 @@ class Putting:
         # The name of bytes in the row is theirs alone, and as good as a new one.
         self._content = str(new_id()) if blob is None or blob.inline is None else blob.id
 
-    async def put_small(self, small: SmallPuts) -> ObjectVersion | None:
-        """Together with others. None where that is not to be done, or could not."""
-        if not self._is_plain or self._guard is not no_guard:
-            return None
-        row = await small.put(self._bucket, self._key, self._content, version_values(self._version))
-        return None if row is None else self._made(row)
+    @property
+    def is_simple(self) -> bool:
+        """Whether it may well be made together with others, given that its body stands in its row."""
+        return self._is_plain and self._guard is no_guard
+
+    async def put_small(self, small: SmallPuts) -> ObjectVersion:
+        """Together with others; alone where it is not that simple."""
+        record = version_values(self._version)
+        put = await small.put(self._bucket, self._key, self._content, record, self.put_alone)
+        return put if isinstance(put, ObjectVersion) else self._made(put)
 
     async def put_alone(self, session: Session) -> ObjectVersion:
         """In a statement of its own; where the key is hot, in a transaction that queues first."""

@@ -9,11 +9,10 @@
 -- get_current --
 -- Of so many keys as there are: $1 buckets, $2 keys, $3 and $4 content and xmin of the row that the caller knows. A row for
 -- each, with its number; nothing more is told of one that is known.
-SELECT asked.number, b.revision AS bucket_revision, known.is_known, v.key, v.version_id, v.sequence, v.is_current,
+SELECT asked.number, (SELECT revision FROM post3.buckets WHERE id = asked.bucket_id) AS bucket_revision, known.is_known, v.key, v.version_id, v.sequence, v.is_current,
        v.is_delete_marker, v.parts, v.content, v.stored, v.size, v.etag, v.storage_class, v.owner, v.modified, v.noncurrent,
        v.revision, v.document, v.crcs, v.body, v.xmin
   FROM unnest($1::bigint[], $2::bytea[], $3::uuid[], $4::xid[]) WITH ORDINALITY AS asked (bucket_id, key, content, xmin, number)
-  LEFT JOIN post3.buckets b ON b.id = asked.bucket_id
   LEFT JOIN LATERAL (
         SELECT xmin, * FROM post3.versions
          WHERE bucket_id = asked.bucket_id AND key = asked.key AND sequence > 0 ORDER BY sequence DESC LIMIT 1
@@ -42,15 +41,16 @@ SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_curr
 -- Most puts: bodies that stand in their rows, in buckets that were never versioned, unguarded; as many as there are, of
 -- different keys (small.py). Each takes the place of such a one alone, so nothing goes to the ledger and nothing seen before
 -- is to be compared. Those of which there is no row were not so, or their buckets are not as the callers saw them; put_null
--- finds out. An overwrite keeps its sequence, and so touches no index. Keys are locked in their order, and none is waited
--- for long: all others would wait with it. $1 buckets, $2 their revisions, $3 numbers; for each put $4 its bucket's number,
+-- finds out. An overwrite keeps its sequence, and so touches no index. Keys are locked in their order, and for none of them
+-- longer than that: all others wait with it. $1 buckets, $2 their revisions, $3 numbers; for each put $4 its bucket's number,
 -- $5 key, $6 content, $7 to $16 the record.
 WITH patience AS MATERIALIZED (
-    SELECT set_config('lock_timeout', '100ms', true)
+    SELECT set_config('lock_timeout', '100ms', true) IS NOT NULL AS is_set
 ), bucket AS MATERIALIZED (
     SELECT b.id, seen.number
-      FROM patience, unnest($1::bigint[], $2::bigint[], $3::integer[]) AS seen (id, revision, number)
-      JOIN post3.buckets b ON b.id = seen.id AND b.revision = seen.revision FOR KEY SHARE OF b
+      FROM patience, unnest($1::bigint[], $2::bigint[], $3::integer[]) AS seen (id, revision, number),
+           LATERAL (SELECT id FROM post3.buckets
+                     WHERE id = seen.id AND revision = seen.revision AND patience.is_set FOR KEY SHARE) b
 )
 INSERT INTO post3.versions AS v (bucket_id, key, version_id, sequence, is_current, content, is_delete_marker,
                                  parts, size, etag, storage_class, owner, modified, document, crcs, body,
