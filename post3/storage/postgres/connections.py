@@ -205,7 +205,7 @@ class Connections:
 
     def begin_change(self, work: Work[T]) -> asyncio.Task[T]:
         """The same, under way from now on."""
-        return self.begin(self._repeat(work))
+        return self.begin(self.repeat(work))
 
     async def transact(self, work: Work[T], *, begin: str = "begin") -> T:
         """The same for several statements: all of them or none."""
@@ -223,7 +223,8 @@ class Connections:
 
         return await finish(self.begin_change(transaction))
 
-    async def _repeat(self, work: Work[T]) -> T:
+    async def repeat(self, work: Work[T]) -> T:
+        """The same as `change`, for whoever is under way already (`begin`)."""
         for turn in range(CHANGE_TRIES):
             try:
                 async with self._session() as session:

@@ -68,7 +68,7 @@ class SmallPuts:
         return made
 
     async def _put_all(self, puts: Sequence[SmallPut]) -> Sequence[Put]:
-        made = await self._connections.change(lambda session: _put(session, puts))
+        made = await self._connections.repeat(lambda session: _put(session, puts))
         # Begun here, so that whoever closes waits for them.
         return [made.get(one.target) or self._connections.begin_change(one.alone) for one in puts]
 
