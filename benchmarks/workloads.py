@@ -76,11 +76,13 @@ class Workload:
     """What PostgreSQL itself does with the same bytes."""
 
 
-def _cycled(connections: int, requests: Callable[[Store, int], list[bytes]]) -> Load:
-    """By wrk, over and over."""
+def _cycled(connections: int, requests: Callable[[Store, int], list[bytes]], largest: int = 0) -> Load:
+    """By wrk, over and over; with bodies of so many bytes."""
 
     def load(store: Store, number: int, seconds: float) -> Outcome:
-        return run_wrk(store.server.url, requests(store, number), connections, seconds)
+        url = store.server.url
+        steady = url.startswith("https:") and largest > SMALL
+        return run_wrk(url, requests(store, number), connections, seconds, steady=steady)
 
     return load
 
@@ -104,7 +106,7 @@ def _put(name: str, size: int, connections: int, count: Callable[[Scale], int], 
     def requests(store: Store, number: int) -> list[bytes]:
         return [store.signer.put(f"/{BUCKET}/{key}", body_of(key, size)) for key in keys(store, number)]
 
-    return replace(Workload(name, _cycled(connections, requests), after=after, writes=True), **more)  # type: ignore[arg-type]
+    return replace(Workload(name, _cycled(connections, requests, size), after=after, writes=True), **more)  # type: ignore[arg-type]
 
 
 def _get(name: str, size: int, connections: int, count: Callable[[Scale], int], **more: object) -> Workload:

@@ -19,7 +19,12 @@ MARK: Final = "post3-benchmark"
 TIMEOUT: Final = 60
 """Seconds that a reply may take."""
 _SCRIPT: Final = """\
-local requests, sent = {}, 0
+local requests, sent, threads = {}, 0, 0
+
+function setup(thread)
+  threads = threads + 1
+  thread:set("number", threads)
+end
 
 function init(arguments)
   local lengths = assert(io.open(arguments[1]))
@@ -30,6 +35,7 @@ function init(arguments)
 end
 
 function request()
+  sent = STEADY and number or sent
   sent = sent % #requests + 1
   return requests[sent]
 end
@@ -40,7 +46,7 @@ function done(summary, latency)
     errors.status, errors.connect + errors.read + errors.write, errors.timeout,
     latency:percentile(50), latency:percentile(99)))
 end
-""".replace("MARK", MARK)
+"""
 
 
 def find_wrk() -> str:
@@ -56,15 +62,21 @@ def memory_folder() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # a folder of our own is made in it
 
 
-def run_wrk(url: str, requests: Sequence[bytes], connections: int, seconds: float) -> Outcome:
-    """Send the requests in turn, over and over, for so many seconds. Raises ValueError where wrk fails."""
+def run_wrk(url: str, requests: Sequence[bytes], connections: int, seconds: float, *, steady: bool = False) -> Outcome:
+    """Send the requests in turn, over and over, for so many seconds. Raises ValueError where wrk fails.
+
+    `steady`: each connection sends one of them all the time. Over TLS it must, where a request is larger than what a
+    socket takes at once: whenever wrk tries again to send the beginning of one, it takes the next.
+    """
     with tempfile.TemporaryDirectory(dir=memory_folder()) as name:
         script, lengths, data = (Path(name, part) for part in ("script.lua", "lengths", "data"))
-        script.write_text(_SCRIPT)
+        script.write_text(_SCRIPT.replace("MARK", MARK).replace("STEADY", str(steady).lower()))
         lengths.write_text("".join(f"{len(request)}\n" for request in requests))
         with data.open("wb") as file:
             file.writelines(requests)
-        options = ["-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s", "--timeout", f"{TIMEOUT}s"]
+        threads = connections if steady else 1
+        options = ["-t", str(threads), "-c", str(connections), "-d", f"{max(1, round(seconds))}s"]
+        options += ["--timeout", f"{TIMEOUT}s"]
         command = [find_wrk(), *options, "-s", str(script), url, "--", str(lengths), str(data)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 2 * TIMEOUT)
     if done.returncode:

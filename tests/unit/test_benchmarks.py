@@ -8,11 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
 from benchmarks import measures, report
+from benchmarks import workloads as loads
 from benchmarks.bodies import MIB, body_of, spread
 from benchmarks.client import Outcome, Reply, _Received, send_all
 from benchmarks.micro import sent_of
@@ -326,3 +328,16 @@ def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
     page.write_text("nothing")
     with pytest.raises(ValueError, match="no place for it"):
         report.write_between(page, "new")
+
+
+@pytest.mark.parametrize(
+    ("name", "steady"), [("PUT 64 MiB", False), ("PUT 64 MiB, TLS", True), ("PUT 4 KiB, TLS", False)]
+)
+def test_large_bodies_over_tls_are_not_mixed(monkeypatch: pytest.MonkeyPatch, name: str, steady: bool) -> None:
+    """wrk takes the next request whenever it tries again to send the beginning of one."""
+    told: list[bool] = []
+    monkeypatch.setattr(loads, "run_wrk", lambda *_, steady: told.append(steady))
+    url = "https://127.0.0.1:1" if name.endswith("TLS") else "http://127.0.0.1:1"
+    store: Any = SimpleNamespace(server=SimpleNamespace(url=url), scale=Scale(written=1, large=1), signer=SIGNER)
+    next(one for one in workloads(store.scale) if one.name == name).load(store, 1, 0.1)
+    assert told == [steady]
