@@ -97,12 +97,17 @@ def cut_once(behind: int) -> Callable[[int, bytes], bytes | None]:
     return change
 
 
-def damage_once(behind: int) -> Callable[[int, bytes], bytes | None]:
-    """Turn one byte of all answers over."""
+def damage_from(behind: int) -> Callable[[int, bytes], bytes | None]:
+    """Turn this byte of all answers over, and one of every MiB after it: what is fetched again, because its connection
+    was given up while a disk was busy, is damaged as well.
+    """
 
     def change(passed: int, data: bytes) -> bytes | None:
-        at = behind - passed
-        return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] if 0 <= at < len(data) else data
+        damaged = bytearray(data)
+        first = behind + -(min(0, behind - passed) // MiB) * MiB
+        for at in range(first - passed, len(data), MiB):
+            damaged[at] ^= 1
+        return bytes(damaged)
 
     return change
 
@@ -133,7 +138,7 @@ def test_a_body_that_is_cut_is_unreachable(direct: Client, one: Server, bucket: 
 def test_a_damaged_body_is_told(direct: Client, one: Server, bucket: str, kind: str) -> None:
     direct.put_object(bucket, "key", LARGE)
     with (
-        relay(one.port, damage_once(5 * MiB)) as endpoint,
+        relay(one.port, damage_from(5 * MiB)) as endpoint,
         opened(kind, endpoint, retries=0) as client,
         client.get_object(bucket, "key") as body,
         pytest.raises(Damaged, match=f"s3://{bucket}/key"),
@@ -148,7 +153,7 @@ def test_a_damaged_download_is_told_and_leaves_nothing(
 ) -> None:
     direct.put_object(bucket, "key", LARGE[:size])  # of one part: an MD5; of several: a CRC32 of the whole
     with (
-        relay(one.port, damage_once(5 * MiB)) as endpoint,
+        relay(one.port, damage_from(5 * MiB)) as endpoint,
         opened(kind, endpoint, retries=0) as client,
         pytest.raises(Damaged),
     ):
