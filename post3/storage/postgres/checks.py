@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from post3.errors import NoSuchBucket, StaleBucket
 from post3.model.bucket import Bucket
 from post3.storage.postgres.connections import Row, Session
+
+Target: TypeAlias = tuple[int, bytes]
+"""A bucket's id, and a key."""
 
 
 def bucket_id(bucket: Bucket) -> int:

@@ -20,13 +20,10 @@ from post3.errors import NoSuchKey
 from post3.model.bucket import Bucket
 from post3.model.object import ObjectVersion
 from post3.storage.known import Known, size_of
-from post3.storage.postgres.checks import check_revision
+from post3.storage.postgres.checks import Target, bucket_id, check_revision
 from post3.storage.postgres.connections import Connections, Row, Session
 from post3.storage.postgres.rows import load_version
 from post3.storage.postgres.together import Together
-
-Target: TypeAlias = tuple[int, bytes]
-"""A bucket's id, and a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +50,8 @@ class CurrentVersions:
 
     async def get(self, bucket: Bucket, key: str) -> ObjectVersion:
         """The version. Raises NoSuchKey, NoSuchBucket and StaleBucket."""
-        target = int(bucket.id), key.encode()
-        answer = await self._together.put(target)
+        target = bucket_id(bucket), key.encode()
+        answer = await self._together.ask(target)
         if isinstance(answer, Exception):
             raise answer
         row, known, opened = answer

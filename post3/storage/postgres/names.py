@@ -17,7 +17,7 @@ def new_id() -> uuid.UUID:
 
     Source: RFC 9562, sections 5.7 and 6.2 (method 1; a counter that overflows is the next millisecond).
     """
-    global _last  # noqa: PLW0603
+    global _last  # noqa: PLW0603  # one count for all of a process
     _last = max(_last + 1, time.time_ns() // 1_000_000 << _COUNTER_BITS)
     milliseconds, counter = divmod(_last, 1 << _COUNTER_BITS)
     return uuid.UUID(int=milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | secrets.randbits(62))

@@ -17,12 +17,11 @@ import asyncpg
 
 from post3.model.bucket import Bucket
 from post3.model.object import ObjectVersion
+from post3.storage.postgres.checks import Target, bucket_id
 from post3.storage.postgres.connections import Connections, Row, Session, finish
 from post3.storage.postgres.failures import LOST
 from post3.storage.postgres.together import Together
 
-Target: TypeAlias = tuple[int, bytes]
-"""A bucket's id, and a key."""
 Alone: TypeAlias = Callable[[Session], Coroutine[Any, Any, ObjectVersion]]
 Put: TypeAlias = "Row | asyncio.Task[ObjectVersion]"
 """What `put_small` returns, or what goes on alone."""
@@ -60,8 +59,8 @@ class SmallPuts:
 
         Who is cancelled meanwhile gets the result, as with all changes. Raises what all changes raise.
         """
-        one = SmallPut((int(bucket.id), bucket.revision), key, content, record, alone)
-        put = await finish(self.together.put(one))
+        one = SmallPut((bucket_id(bucket), bucket.revision), key, content, record, alone)
+        put = await finish(self.together.ask(one))
         if not isinstance(put, asyncio.Task):
             return put
         made: ObjectVersion = await finish(put)

@@ -32,14 +32,14 @@ class Together(Generic[Question, Answer]):
     def __init__(
         self,
         begin: Begin,
-        ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]],
+        ask_all: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]],
         name: Callable[[Question], Hashable] = id,
     ) -> None:
-        """`begin` has work done, `ask` gives the answers in the order of the questions. Of questions with the same name
-        one goes at a time.
+        """`begin` has work done, `ask_all` gives the answers in the order of the questions. Of questions with the same
+        name one goes at a time.
         """
         self._begin = begin
-        self._ask = ask
+        self._ask_all = ask_all
         self._name = name
         self._waiting: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
         self._worker: asyncio.Task[None] | None = None
@@ -58,7 +58,7 @@ class Together(Generic[Question, Answer]):
         """Whether some are being asked."""
         return self._worker is not None
 
-    def put(self, question: Question) -> asyncio.Future[Answer]:
+    def ask(self, question: Question) -> asyncio.Future[Answer]:
         """Its answer to be. Who cancels that leaves the question, which may be asked already."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
@@ -118,7 +118,7 @@ class Together(Generic[Question, Answer]):
 
     async def _answer(self, batch: Batch[Question, Answer]) -> None:
         try:
-            answers = await self._ask([question for question, _ in batch.values()])
+            answers = await self._ask_all([question for question, _ in batch.values()])
         except Exception as error:
             for _, waiting in batch.values():
                 if not waiting.done():

@@ -41,9 +41,9 @@ SELECT b.revision AS bucket_revision, v.key, v.version_id, v.sequence, v.is_curr
 -- Most puts: bodies that stand in their rows, in buckets that were never versioned, unguarded; as many as there are, of
 -- different keys (small.py). Each takes the place of such a one alone, so nothing goes to the ledger and nothing seen before
 -- is to be compared. Those of which there is no row were not so, or their buckets are not as the callers saw them; put_null
--- finds out. An overwrite keeps its sequence, and so touches no index. Keys are locked in their order, and for none of them
--- longer than that: all others wait with it. $1 buckets, $2 their revisions, $3 numbers; for each put $4 its bucket's number,
--- $5 key, $6 content, $7 to $16 the record.
+-- finds out. An overwrite keeps its sequence, and so touches no index. Keys are locked in their order, and
+-- `patience` is for each lock: all others wait with it. $1 buckets, $2 their revisions, $3 numbers; for each put $4 its
+-- bucket's number, $5 key, $6 content, $7 to $16 the record.
 WITH patience AS MATERIALIZED (
     SELECT set_config('lock_timeout', '100ms', true) IS NOT NULL AS is_set
 ), bucket AS MATERIALIZED (
